@@ -1,0 +1,59 @@
+//! The archive: one file that holds an entry.
+//!
+//! Plain `tar --zstd -tf` lists it. It is a row of zstd frames, each a piece of one tar stream, with skippable
+//! frames between them that only hotcrate reads:
+//!
+//! ```text
+//! [facts] ([sizes, SHA-256] [zstd frame])… [index] [footer]
+//! ```
+//!
+//! Invariants: unpacking writes nowhere but below the directories it is given; what it wrote is either everything
+//! that was asked for, verified against the archive's digest, or the error says otherwise and the caller throws
+//! the staging directory away. Memory is bounded by a [`budget::ByteBudget`], never by the size of an entry.
+
+pub mod budget;
+pub mod path;
+
+use std::path::PathBuf;
+
+use path::RelativePath;
+
+/// One file, link or directory to pack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name in the archive: the root's name, then the path within the root.
+    pub name: RelativePath,
+    /// Where it lies on disk, absolute.
+    pub source: PathBuf,
+}
+
+/// How the members of a group are best compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Frames of the usual size.
+    Normal,
+    /// Large frames with a long window: for executables, which repeat each other over long distances.
+    LongWindow,
+    /// The fastest level: what is compressed already.
+    Stored,
+}
+
+/// Members that lie next to each other in the archive and share frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// How to compress them.
+    pub compression: Compression,
+    /// The members, in the order in which they are packed. Hard links among them are found by the packer.
+    pub members: Vec<Member>,
+}
+
+/// What packing or unpacking moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Bytes of the archive.
+    pub packed_bytes: u64,
+    /// Bytes of the files.
+    pub raw_bytes: u64,
+    /// Files, links and directories.
+    pub members: u64,
+}

@@ -1,0 +1,30 @@
+//! hotcrate keeps Rust builds warm: it stores what Cargo downloaded and compiled, and puts it back.
+//!
+//! ```text
+//!   cli ─▶ commands ─▶ engine ─┬─▶ project   what is built here (Cargo.lock, manifests, toolchain)
+//!                              ├─▶ key       which entry fits                              [pure]
+//!                              ├─▶ unit      what lies in a target directory
+//!                              ├─▶ tier      what belongs to which entry
+//!                              ├─▶ prune     what is not worth packing                     [pure]
+//!                              ├─▶ policy    whether to save                               [pure]
+//!                              ├─▶ archive   packing and unpacking
+//!                              ├─▶ place     putting in place, all or nothing
+//!                              ├─▶ store     where entries live
+//!                              └─▶ report    what people are told                          [pure]
+//! ```
+//!
+//! Dependencies point one way: words (`key::digest`, `archive::path`, `stream`, `tier::TierName`) ← pure modules
+//! ← modules with effects ← `engine` ← `commands` ← `cli`. Modules with effects do not know each other: an
+//! archive and a store meet as the byte streams of [`stream`], in `engine`. `tests/it/architecture.rs` holds this.
+//!
+//! Nothing that goes wrong in the cache may fail a job: errors are typed where they arise, and become a warning in
+//! [`fail_open`] alone.
+
+pub mod archive;
+pub mod environment;
+pub mod key;
+pub mod process;
+pub mod store;
+pub mod stream;
+pub mod tier;
+pub mod unit;

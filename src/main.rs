@@ -1,0 +1,3 @@
+//! The hotcrate binary.
+
+fn main() {}

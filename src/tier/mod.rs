@@ -1,0 +1,5 @@
+//! What belongs to which tier.
+
+mod name;
+
+pub use name::{TierName, UnknownTier};
