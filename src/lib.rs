@@ -21,9 +21,14 @@
 //! [`fail_open`] alone.
 
 pub mod archive;
+pub mod cli;
+pub mod console;
 pub mod environment;
+pub mod fail_open;
 pub mod key;
 pub mod process;
+pub mod report;
+pub mod settings;
 pub mod store;
 pub mod stream;
 pub mod tier;

@@ -1,3 +1,1 @@
-//! The hotcrate binary.
-
 fn main() {}

@@ -4,6 +4,8 @@
 //! changes nothing; it stats files and reads fingerprints and `.d` files, but takes access times of a file before
 //! it reads that file. A target directory that cannot be understood in part yields the units that can be.
 
+pub mod embedded_path;
+
 use std::{
     path::PathBuf,
     time::{Duration, SystemTime},

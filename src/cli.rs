@@ -1,0 +1,122 @@
+//! The command line: names and help of its options, and nothing else. What they mean is in [`crate::settings`].
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Keeps Rust builds warm: restores what Cargo downloaded and compiled, and saves it again.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Restores, runs a command, and saves if it succeeded. Exits with the command's own status.
+    Run(RunArguments),
+    /// Restores what is stored for this project.
+    Restore(CommonArguments),
+    /// Saves what has become new since `hotcrate restore`.
+    Save(CommonArguments),
+    /// Prints every tier's key and what is behind it, and whether a run would save. Touches nothing.
+    Plan(PlanArguments),
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Options of every subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// The command to run, with its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// Options of every subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of every subcommand.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
+pub struct CommonArguments {
+    /// The project's directory.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+
+    /// Where entries live: a directory [default: the platform's cache directory].
+    #[arg(long, value_name = "DIR", env = "HOTCRATE_STORE")]
+    pub store: Option<PathBuf>,
+
+    /// Write what happened to FILE, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
+    /// How large the store may grow before the entries used longest ago are deleted, such as `10GiB`.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "HOTCRATE_MAX_SIZE",
+        default_value = "10GiB"
+    )]
+    pub max_size: String,
+
+    /// Cargo workspaces, one a line: `DIR` or `DIR -> TARGET`, relative to the project.
+    #[arg(long, value_name = "LINES", default_value = ".")]
+    pub workspaces: String,
+
+    /// Which tiers to use: a list of registry, deps, workspace, tools, extra.
+    #[arg(
+        long,
+        value_name = "TIERS",
+        default_value = "registry,deps,workspace,tools,extra"
+    )]
+    pub tiers: String,
+
+    /// A name that stands in the key in place of workflow, job and matrix.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub shared_key: String,
+
+    /// More environment variables that change what is built: names, separated by spaces or commas.
+    #[arg(long, value_name = "NAMES", default_value = "")]
+    pub env_vars: String,
+
+    /// More directories to cache, one a line.
+    #[arg(long, value_name = "LINES", default_value = "")]
+    pub cache_directories: String,
+
+    /// Save also when the command failed.
+    #[arg(long)]
+    pub cache_on_failure: bool,
+
+    /// The share of an entry's compile seconds, in percent, that must be new for it to be saved again.
+    #[arg(long, value_name = "PERCENT", default_value = "10")]
+    pub save_threshold: String,
+
+    /// Let trouble with the cache fail the command.
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Say nothing but warnings and errors.
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more.
+    #[arg(long, short)]
+    pub verbose: bool,
+}

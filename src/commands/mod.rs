@@ -1,0 +1,97 @@
+//! The subcommands: each checks its settings, hands over to the engine, and tells what became of it.
+
+mod child;
+mod plan;
+mod restore;
+mod run;
+mod save;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::{
+    cli::{Cli, Command, CommonArguments},
+    console::Console,
+    environment::Environment,
+    fail_open::{self, Trouble},
+    report::{RunReport, render_lines},
+    settings::{FailureMode, Settings},
+};
+
+/// Everything went well, or went wrong without mattering.
+const STATUS_SUCCESS: u8 = 0;
+/// Something went wrong and the user asked for strictness, or for nothing else than what failed.
+const STATUS_FAILURE: u8 = 1;
+/// The user asked for something that does not exist.
+const STATUS_USAGE: u8 = 2;
+
+/// Runs the subcommand; what comes back is the status to exit with.
+pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
+    silence_panics();
+    match &cli.command {
+        Command::Run(arguments) => with_settings(&arguments.common, |settings, console| {
+            run::run(&arguments.command, settings, environment, console)
+        }),
+        Command::Restore(arguments) => with_settings(arguments, |settings, console| {
+            restore::restore(settings, environment, console)
+        }),
+        Command::Save(arguments) => with_settings(arguments, |settings, console| {
+            save::save(settings, environment, console)
+        }),
+        Command::Plan(arguments) => with_settings(&arguments.common, |settings, console| {
+            plan::plan(arguments.json, settings, environment, console)
+        }),
+    }
+}
+
+/// A panic in the cache is reported by [`fail_open`] in one line; the default hook would print its own as well.
+fn silence_panics() {
+    std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
+}
+
+fn with_settings(arguments: &CommonArguments, work: impl FnOnce(&Settings, &Console) -> u8) -> u8 {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    match Settings::check(arguments, &here) {
+        Ok(settings) => work(&settings, &Console::new(settings.verbosity)),
+        Err(error) => {
+            Console::new(crate::settings::Verbosity::Normal).error(&error.to_string());
+            STATUS_USAGE
+        }
+    }
+}
+
+/// Runs one piece of cache work; trouble becomes a warning here and nowhere else.
+fn attempt<T>(
+    console: &Console,
+    attempted: &str,
+    work: impl FnOnce() -> anyhow::Result<T>,
+) -> Option<T> {
+    match fail_open::attempt(attempted, work) {
+        Ok(value) => Some(value),
+        Err(Trouble(text)) => {
+            console.trouble(&text);
+            None
+        }
+    }
+}
+
+/// Tells what happened, in lines and where asked for as JSON, and decides how to exit.
+fn conclude(mut report: RunReport, settings: &Settings, console: &Console) -> u8 {
+    for line in render_lines(&report) {
+        console.line(&line);
+    }
+    report.warnings = console.warnings();
+    if let Some(path) = &settings.report {
+        attempt(console, "report not written", || {
+            let json = serde_json::to_vec_pretty(&report).context("failed to render it")?;
+            fs_err::write(path, json)?;
+            Ok(())
+        });
+    }
+    if settings.failure_mode == FailureMode::Strict && console.had_trouble() {
+        STATUS_FAILURE
+    } else {
+        STATUS_SUCCESS
+    }
+}

@@ -1,0 +1,26 @@
+//! `hotcrate restore`: the first half of `run`. What the second half needs to know is kept in the state file.
+
+use crate::{
+    commands::{attempt, conclude},
+    console::Console,
+    engine::Session,
+    environment::Environment,
+    report::RunReport,
+    settings::Settings,
+    state,
+};
+
+/// Restores, and writes the state for `hotcrate save`.
+pub(super) fn restore(settings: &Settings, environment: &Environment, console: &Console) -> u8 {
+    let mut report = RunReport::default();
+    let session = attempt(console, "going on without the cache", || {
+        Session::begin(settings, environment, console)
+    });
+    if let Some(session) = session {
+        let state = session.restore(&mut report);
+        attempt(console, "a later `hotcrate save` cannot prune by use", || {
+            Ok(state::write(&state, environment)?)
+        });
+    }
+    conclude(report, settings, console)
+}

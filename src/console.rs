@@ -1,0 +1,147 @@
+//! What is said while hotcrate works: plain lines in a log, progress bars in a terminal.
+//!
+//! Everything goes to standard error, so that a command's own output stays what it is. A line that cannot be
+//! written (a closed pipe) is lost, and nothing else happens.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::{report::render_bytes, settings::Verbosity, stream::Progress};
+
+/// How often a long transfer says in a log how far it is.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The user's end of hotcrate.
+#[derive(Debug)]
+pub struct Console {
+    verbosity: Verbosity,
+    draws_bars: bool,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Console {
+    /// A console that says as much as `verbosity` has it.
+    pub fn new(verbosity: Verbosity) -> Self {
+        Self {
+            verbosity,
+            draws_bars: verbosity != Verbosity::Quiet && io::stderr().is_terminal(),
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// Says what happens.
+    pub fn line(&self, text: &str) {
+        if self.verbosity != Verbosity::Quiet {
+            write_line(text);
+        }
+    }
+
+    /// Says what only those want to know who asked for more.
+    pub fn detail(&self, text: &str) {
+        if self.verbosity == Verbosity::Verbose {
+            write_line(text);
+        }
+    }
+
+    /// Says what the user may want to change, though nothing went wrong.
+    pub fn note(&self, text: &str) {
+        self.line(&format!("note: {text}"));
+    }
+
+    /// Warns of trouble with the cache, and keeps the warning for the report.
+    pub fn trouble(&self, text: &str) {
+        write_line(&format!("warning: {text}"));
+        self.lock_warnings().push(text.to_owned());
+    }
+
+    /// Says why hotcrate cannot do what it was asked for.
+    pub fn error(&self, text: &str) {
+        write_line(&format!("error: {text}"));
+    }
+
+    /// Whether there was trouble with the cache.
+    pub fn had_trouble(&self) -> bool {
+        !self.lock_warnings().is_empty()
+    }
+
+    /// Everything warned of so far.
+    pub fn warnings(&self) -> Vec<String> {
+        self.lock_warnings().clone()
+    }
+
+    /// Announces a transfer of `total` bytes of files. Dropping what comes back ends its progress bar.
+    pub fn transfer(&self, title: &str, total: u64) -> Transfer {
+        let bar = if self.draws_bars {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template(
+                "hotcrate: {msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
+            ) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.set_message(title.to_owned());
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Transfer {
+            title: title.to_owned(),
+            total,
+            bar,
+            speaks: self.verbosity != Verbosity::Quiet && !self.draws_bars,
+            moved: Mutex::new(Moved {
+                bytes: 0,
+                last_said: Instant::now(),
+            }),
+        }
+    }
+
+    fn lock_warnings(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transfer in progress.
+#[derive(Debug)]
+pub struct Transfer {
+    title: String,
+    total: u64,
+    bar: ProgressBar,
+    speaks: bool,
+    moved: Mutex<Moved>,
+}
+
+#[derive(Debug)]
+struct Moved {
+    bytes: u64,
+    last_said: Instant,
+}
+
+impl Progress for Transfer {
+    fn advance(&self, bytes: u64) {
+        self.bar.inc(bytes);
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.bytes += bytes;
+        if self.speaks && moved.last_said.elapsed() >= LOG_INTERVAL {
+            moved.last_said = Instant::now();
+            let (done, total) = (render_bytes(moved.bytes), render_bytes(self.total));
+            write_line(&format!("{}: {done} of {total}", self.title));
+        }
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn write_line(text: &str) {
+    // One write a line: lines of several threads must not mix.
+    let line = format!("hotcrate: {text}\n");
+    let _closed_pipe = io::stderr().lock().write_all(line.as_bytes());
+}

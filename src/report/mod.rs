@@ -1,0 +1,152 @@
+//! What people are told: one value with everything that happened, and its renderings.
+//!
+//! Nothing here reads or prints anything.
+
+mod text;
+
+use serde::{Deserialize, Serialize};
+
+use crate::tier::TierName;
+
+pub use text::{render_bytes, render_lines, render_seconds};
+
+/// The version of the JSON that `--report` writes. New fields do not change it.
+pub const SCHEMA: u32 = 1;
+
+/// What became of a restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RestoreOutcome {
+    /// An entry was restored whose key parts all equal those asked for.
+    Exact,
+    /// An entry was restored some of whose key parts differ.
+    Partial,
+    /// Nothing fitting is stored.
+    Miss,
+    /// The tier was not restored, on purpose.
+    Skipped,
+    /// Something went wrong; nothing was changed.
+    Failed,
+}
+
+/// What became of a save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SaveOutcome {
+    /// An entry was stored.
+    Saved,
+    /// Nothing was stored, on purpose.
+    Skipped,
+    /// Another process stored the same key first.
+    Raced,
+    /// Something went wrong; the store is as it was.
+    Failed,
+}
+
+/// A restore of one tier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RestoreReport {
+    /// What became of it.
+    pub outcome: RestoreOutcome,
+    /// Why, in words.
+    pub reason: String,
+    /// The key asked for; empty if the tier was never asked.
+    pub key: String,
+    /// The key of the entry that answered.
+    pub matched_key: Option<String>,
+    /// Size of the entry in bytes.
+    pub bytes: Option<u64>,
+    /// Seconds from the question to the last file in place.
+    pub seconds: f64,
+}
+
+/// A save of one tier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SaveReport {
+    /// What became of it.
+    pub outcome: SaveOutcome,
+    /// Why, in words.
+    pub reason: String,
+    /// The key stored under; empty if it never came to that.
+    pub key: String,
+    /// Size of the entry in bytes.
+    pub bytes: Option<u64>,
+    /// Seconds from the decision to the entry in the store.
+    pub seconds: f64,
+}
+
+/// What happened to one tier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TierReport {
+    /// The tier.
+    pub tier: TierName,
+    /// Its restore, if this run had one.
+    pub restore: Option<RestoreReport>,
+    /// Its save, if this run had one.
+    pub save: Option<SaveReport>,
+}
+
+/// A unit that was compiled in this run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuiltUnit {
+    /// Package, kind and profile: `serde (library, debug)`.
+    pub unit: String,
+    /// Why it was compiled, in words.
+    pub reason: String,
+}
+
+/// What became of the units.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitsReport {
+    /// How many restored units the command used; `None` if access times do not tell.
+    pub reused: Option<u64>,
+    /// How many units the command compiled; `None` if nothing was looked at.
+    pub rebuilt: Option<u64>,
+    /// Those units.
+    pub rebuilt_units: Vec<RebuiltUnit>,
+}
+
+/// Everything that one run of hotcrate did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The tiers in use, in their order.
+    pub tiers: Vec<TierReport>,
+    /// The units.
+    pub units: UnitsReport,
+    /// Everything that was worth a warning.
+    pub warnings: Vec<String>,
+}
+
+impl Default for RunReport {
+    fn default() -> Self {
+        Self {
+            schema: SCHEMA,
+            tiers: Vec::new(),
+            units: UnitsReport::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl RunReport {
+    /// The report of `tier`, made if there is none yet.
+    pub fn tier_mut(&mut self, tier: TierName) -> &mut TierReport {
+        let index = match self.tiers.binary_search_by_key(&tier, |report| report.tier) {
+            Ok(index) => index,
+            Err(index) => {
+                self.tiers.insert(
+                    index,
+                    TierReport {
+                        tier,
+                        restore: None,
+                        save: None,
+                    },
+                );
+                index
+            }
+        };
+        &mut self.tiers[index]
+    }
+}

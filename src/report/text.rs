@@ -1,0 +1,121 @@
+//! A report as lines of text, for logs and terminals.
+
+use bytesize::ByteSize;
+
+use super::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport, TierReport};
+
+/// Bytes as people read them: `61.2 MB`.
+pub fn render_bytes(bytes: u64) -> String {
+    ByteSize::b(bytes).display().si().to_string()
+}
+
+/// Seconds as people read them: `0.8 s`.
+pub fn render_seconds(seconds: f64) -> String {
+    if seconds < 0.095 {
+        format!("{seconds:.2} s")
+    } else {
+        format!("{seconds:.1} s")
+    }
+}
+
+/// The closing lines: one a tier, and one for the units.
+pub fn render_lines(report: &RunReport) -> Vec<String> {
+    let mut lines: Vec<_> = report.tiers.iter().map(tier_line).collect();
+    lines.extend(units_line(report));
+    lines
+}
+
+fn tier_line(report: &TierReport) -> String {
+    let halves = [
+        report.restore.as_ref().map(restore_half),
+        report.save.as_ref().map(save_half),
+    ];
+    let halves: Vec<_> = halves.into_iter().flatten().collect();
+    format!("{:<9} {}", report.tier, halves.join("; "))
+}
+
+fn restore_half(report: &RestoreReport) -> String {
+    let outcome = match report.outcome {
+        RestoreOutcome::Exact => "exact",
+        RestoreOutcome::Partial => "partial",
+        RestoreOutcome::Miss => "miss",
+        RestoreOutcome::Skipped => "not restored",
+        RestoreOutcome::Failed => "restore failed",
+    };
+    sentence(outcome, report.bytes, report.seconds, &report.reason)
+}
+
+fn save_half(report: &SaveReport) -> String {
+    let outcome = match report.outcome {
+        SaveOutcome::Saved => "saved",
+        SaveOutcome::Skipped | SaveOutcome::Raced => "not saved",
+        SaveOutcome::Failed => "save failed",
+    };
+    sentence(outcome, report.bytes, report.seconds, &report.reason)
+}
+
+fn sentence(outcome: &str, bytes: Option<u64>, seconds: f64, reason: &str) -> String {
+    let volume = bytes.map_or_else(String::new, |bytes| {
+        format!(" {} in {}", render_bytes(bytes), render_seconds(seconds))
+    });
+    let why = if reason.is_empty() {
+        String::new()
+    } else {
+        format!(" ({reason})")
+    };
+    format!("{outcome}{volume}{why}")
+}
+
+fn units_line(report: &RunReport) -> Option<String> {
+    let rebuilt = report.units.rebuilt?;
+    Some(match report.units.reused {
+        Some(reused) => format!("units     {reused} reused, {rebuilt} compiled"),
+        None => format!("units     {rebuilt} compiled"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{report::UnitsReport, tier::TierName};
+
+    #[test]
+    fn every_tier_gets_a_line_with_both_of_its_halves() {
+        let mut report = RunReport {
+            units: UnitsReport {
+                reused: Some(142),
+                rebuilt: Some(3),
+                rebuilt_units: Vec::new(),
+            },
+            ..RunReport::default()
+        };
+        report.tier_mut(TierName::Deps).restore = Some(RestoreReport {
+            outcome: RestoreOutcome::Partial,
+            reason: "lock: memchr 2.8.2 → 2.8.3".to_owned(),
+            key: String::new(),
+            matched_key: None,
+            bytes: Some(61_200_000),
+            seconds: 0.82,
+        });
+        report.tier_mut(TierName::Deps).save = Some(SaveReport {
+            outcome: SaveOutcome::Saved,
+            reason: String::new(),
+            key: String::new(),
+            bytes: Some(62_000_000),
+            seconds: 1.24,
+        });
+        report.tier_mut(TierName::Registry).restore = Some(RestoreReport {
+            outcome: RestoreOutcome::Miss,
+            reason: "nothing is stored for this project yet".to_owned(),
+            key: String::new(),
+            matched_key: None,
+            bytes: None,
+            seconds: 0.01,
+        });
+        insta::assert_snapshot!(render_lines(&report).join("\n"), @r"
+        registry  miss (nothing is stored for this project yet)
+        deps      partial 61.2 MB in 0.8 s (lock: memchr 2.8.2 → 2.8.3); saved 62.0 MB in 1.2 s
+        units     142 reused, 3 compiled
+        ");
+    }
+}

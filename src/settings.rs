@@ -1,0 +1,261 @@
+//! Settings: what the options and inputs mean, checked once.
+//!
+//! Invariant: nothing behind this module sees an unchecked value. A wrong value is the user's to mend: one error
+//! that names the setting, what was given, and what is accepted.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use crate::{cli::CommonArguments, tier::TierName};
+
+/// How much is said while hotcrate works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// Those, and a few lines of what happens.
+    Normal,
+    /// Everything.
+    Verbose,
+}
+
+/// What becomes of trouble with the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureMode {
+    /// One warning, and a cold build.
+    Open,
+    /// A failure of the command, for those who test their setup.
+    Strict,
+}
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The project's directory, absolute, links resolved.
+    pub project: PathBuf,
+    /// The directory of the store, absolute; `None` for the platform's cache directory.
+    pub store: Option<PathBuf>,
+    /// Where the JSON report goes, absolute.
+    pub report: Option<PathBuf>,
+    /// The bound on the store, in bytes.
+    pub max_bytes: u64,
+    /// The `workspaces` setting, as it was given: its lines are parsed where projects are.
+    pub workspaces: String,
+    /// The tiers in use.
+    pub tiers: BTreeSet<TierName>,
+    /// What stands in for workflow, job and matrix.
+    pub shared_key: Option<String>,
+    /// Names of further environment variables that enter the key.
+    pub env_vars: Vec<String>,
+    /// Further directories to cache, as they were given.
+    pub cache_directories: Vec<String>,
+    /// Whether a failed command is saved after, too.
+    pub cache_on_failure: bool,
+    /// The share of an entry's compile seconds, 0 to 1, that must be new for it to be saved again.
+    pub save_threshold: f64,
+    /// What becomes of trouble with the cache.
+    pub failure_mode: FailureMode,
+    /// How much is said.
+    pub verbosity: Verbosity,
+}
+
+/// A setting with a value that it does not accept.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The project is no directory.
+    #[error("--project {}: {reason}; it takes the directory of a Cargo project", path.display())]
+    Project {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// A size that cannot be read.
+    #[error(
+        "--max-size {value:?} is not a size; it takes a number and a unit, such as 500MB or 10GiB"
+    )]
+    MaxSize {
+        /// The value as it was given.
+        value: String,
+    },
+    /// An unknown tier.
+    #[error("--tiers: {0}")]
+    Tiers(#[from] crate::tier::UnknownTier),
+    /// A share that is none.
+    #[error("--save-threshold {value:?} is not a share; it takes a percentage from 0 to 100")]
+    SaveThreshold {
+        /// The value as it was given.
+        value: String,
+    },
+    /// The name of an environment variable that cannot be one.
+    #[error(
+        "--env-vars: {name:?} cannot be the name of an environment variable; it takes names, separated by spaces or commas"
+    )]
+    EnvVars {
+        /// The name as it was given.
+        name: String,
+    },
+}
+
+impl Settings {
+    /// Checks the options. `current_directory` is what relative paths are relative to.
+    pub fn check(
+        arguments: &CommonArguments,
+        current_directory: &Path,
+    ) -> Result<Self, SettingsError> {
+        let absolute = |path: &PathBuf| current_directory.join(path);
+        Ok(Self {
+            project: check_project(&arguments.project, current_directory)?,
+            store: arguments.store.as_ref().map(absolute),
+            report: arguments.report.as_ref().map(absolute),
+            max_bytes: check_size(&arguments.max_size)?,
+            workspaces: arguments.workspaces.clone(),
+            tiers: words(&arguments.tiers)
+                .map(str::parse)
+                .collect::<Result<_, _>>()?,
+            shared_key: Some(arguments.shared_key.trim())
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+            env_vars: words(&arguments.env_vars)
+                .map(check_env_name)
+                .collect::<Result<_, _>>()?,
+            cache_directories: arguments
+                .cache_directories
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            cache_on_failure: arguments.cache_on_failure,
+            save_threshold: check_share(&arguments.save_threshold)?,
+            failure_mode: if arguments.strict {
+                FailureMode::Strict
+            } else {
+                FailureMode::Open
+            },
+            verbosity: match (arguments.quiet, arguments.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (false, true) => Verbosity::Verbose,
+                (false, false) => Verbosity::Normal,
+            },
+        })
+    }
+}
+
+/// The words of a list that is separated by white space or commas.
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(|character: char| character == ',' || character.is_whitespace())
+        .filter(|word| !word.is_empty())
+}
+
+fn check_project(given: &Path, current_directory: &Path) -> Result<PathBuf, SettingsError> {
+    let refused = |reason: String| SettingsError::Project {
+        path: given.to_owned(),
+        reason,
+    };
+    let path = current_directory.join(given);
+    let path = fs_err::canonicalize(&path).map_err(|error| {
+        refused(match error.kind() {
+            std::io::ErrorKind::NotFound => "no such directory".to_owned(),
+            _ => error.to_string(),
+        })
+    })?;
+    if !path.is_dir() {
+        return Err(refused("not a directory".to_owned()));
+    }
+    Ok(strip_verbatim(path))
+}
+
+/// On Windows, `canonicalize` answers with a `\\?\` path, which Cargo never prints and which no path of its matches.
+fn strip_verbatim(path: PathBuf) -> PathBuf {
+    match path.to_str().and_then(|text| text.strip_prefix(r"\\?\")) {
+        Some(plain) if cfg!(windows) && !plain.starts_with("UNC") => PathBuf::from(plain),
+        _ => path,
+    }
+}
+
+fn check_size(value: &str) -> Result<u64, SettingsError> {
+    value
+        .parse::<bytesize::ByteSize>()
+        .ok()
+        .map(|size| size.as_u64())
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| SettingsError::MaxSize {
+            value: value.to_owned(),
+        })
+}
+
+fn check_share(value: &str) -> Result<f64, SettingsError> {
+    value
+        .trim()
+        .trim_end_matches('%')
+        .parse::<f64>()
+        .ok()
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| SettingsError::SaveThreshold {
+            value: value.to_owned(),
+        })
+}
+
+fn check_env_name(name: &str) -> Result<String, SettingsError> {
+    let plain = name
+        .chars()
+        .all(|character| character.is_ascii_alphanumeric() || character == '_');
+    if plain && !name.starts_with(|first: char| first.is_ascii_digit()) {
+        Ok(name.to_owned())
+    } else {
+        Err(SettingsError::EnvVars {
+            name: name.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn check(options: &[&str]) -> Result<Settings, String> {
+        let line = ["hotcrate", "restore"].iter().chain(options);
+        let Command::Restore(arguments) = Cli::try_parse_from(line)
+            .map_err(|error| error.to_string())?
+            .command
+        else {
+            unreachable!("the line says restore");
+        };
+        let here = std::env::current_dir().expect("tests run somewhere");
+        Settings::check(&arguments, &here).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_options_every_tier_is_used_and_ten_gibibytes_are_kept() {
+        let settings = check(&[]).expect("no option is needed");
+        assert_eq!(settings.tiers.len(), TierName::ALL.len());
+        assert_eq!(settings.max_bytes, 10 << 30);
+        assert!((settings.save_threshold - 0.1).abs() < f64::EPSILON);
+        assert_eq!(settings.shared_key, None);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_is_accepted() {
+        let refused = |options: &[&str]| check(options).expect_err("the value is wrong");
+        insta::assert_snapshot!(refused(&["--max-size", "many"]), @r#"--max-size "many" is not a size; it takes a number and a unit, such as 500MB or 10GiB"#);
+        insta::assert_snapshot!(refused(&["--max-size", "0"]), @r#"--max-size "0" is not a size; it takes a number and a unit, such as 500MB or 10GiB"#);
+        insta::assert_snapshot!(refused(&["--tiers", "registry,dependencies"]), @r#"--tiers: unknown tier "dependencies": expected one of registry, deps, workspace, tools, extra"#);
+        insta::assert_snapshot!(refused(&["--save-threshold", "lots"]), @r#"--save-threshold "lots" is not a share; it takes a percentage from 0 to 100"#);
+        insta::assert_snapshot!(refused(&["--env-vars", "FOO=1"]), @r#"--env-vars: "FOO=1" cannot be the name of an environment variable; it takes names, separated by spaces or commas"#);
+        insta::assert_snapshot!(refused(&["--project", "no/such/place"]), @"--project no/such/place: no such directory; it takes the directory of a Cargo project");
+        insta::assert_snapshot!(refused(&["--project", "Cargo.toml"]), @"--project Cargo.toml: not a directory; it takes the directory of a Cargo project");
+    }
+
+    #[test]
+    fn lists_are_separated_by_spaces_lines_or_commas() {
+        let settings = check(&["--env-vars", "FOO, BAR\nBAZ"]).expect("these are names");
+        assert_eq!(settings.env_vars, ["FOO", "BAR", "BAZ"]);
+    }
+}

@@ -1,0 +1,192 @@
+//! What a save needs to know of the restore before it.
+//!
+//! `hotcrate run` hands the value over; between `hotcrate restore` and `hotcrate save` it lies in a JSON file in the
+//! user's state directory, one a project. Invariant: keys are computed once, at restore, before the job changes
+//! anything; a save uses those. A file that is missing is no error, one that cannot be read is.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    archive::path::RelativePath,
+    entry::EntryFacts,
+    environment::Environment,
+    key::{Digest, Question},
+    tier::{TierName, tools::ToolsBefore},
+};
+
+/// The version of the state file.
+const SCHEMA: u32 = 1;
+
+/// The state between a restore and a save.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunState {
+    /// The version of this file.
+    pub schema: u32,
+    /// The project's directory, absolute.
+    pub project: PathBuf,
+    /// When the restore was over and the job's own work began.
+    pub started_at: SystemTime,
+    /// What each tier asked for.
+    pub questions: BTreeMap<TierName, Question>,
+    /// What was restored.
+    pub restored: BTreeMap<TierName, RestoredEntry>,
+    /// The tools that were there before the job.
+    pub tools_before: Option<ToolsBefore>,
+    /// Whether access times move in every root, by its name.
+    pub access_times_move: BTreeMap<RelativePath, bool>,
+}
+
+/// An entry that was restored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RestoredEntry {
+    /// Its full key.
+    pub key: String,
+    /// Whether all parts of its key equal those asked for.
+    pub exact: bool,
+    /// What it says of itself.
+    pub facts: EntryFacts,
+}
+
+/// Why the state cannot be handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// There is no place for it.
+    #[error("failed to find a directory for the state: neither HOME nor its like is set")]
+    NoPlace,
+    /// The file cannot be read or written.
+    #[error("failed to {step}")]
+    File {
+        /// What was being done.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is none of ours, or of another version.
+    #[error("the state of the restore, {path}, cannot be read", path = path.display())]
+    Garbled {
+        /// The file.
+        path: PathBuf,
+        /// Why, if it is JSON at all.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The file was written by another version of hotcrate.
+    #[error("the state of the restore, {path}, was written by another version of hotcrate", path = path.display())]
+    OtherSchema {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl RunState {
+    /// A state in which nothing has been restored yet.
+    pub fn new(project: &Path, now: SystemTime) -> Self {
+        Self {
+            schema: SCHEMA,
+            project: project.to_owned(),
+            started_at: now,
+            questions: BTreeMap::new(),
+            restored: BTreeMap::new(),
+            tools_before: None,
+            access_times_move: BTreeMap::new(),
+        }
+    }
+}
+
+/// Writes `state` for a later [`read`] of the same project, in place of an earlier one.
+pub fn write(state: &RunState, environment: &Environment) -> Result<(), StateError> {
+    let path = place(&state.project, environment)?;
+    let failed = |step| move |source| StateError::File { step, source };
+    let directory = path.parent().ok_or(StateError::NoPlace)?;
+    fs_err::create_dir_all(directory).map_err(failed("make the state directory"))?;
+    let json = serde_json::to_vec(state).map_err(|source| StateError::Garbled {
+        path: path.clone(),
+        source,
+    })?;
+    let file = tempfile::NamedTempFile::new_in(directory)
+        .map_err(failed("make a file in the state directory"))?;
+    fs_err::write(file.path(), json).map_err(failed("write the state"))?;
+    file.persist(&path)
+        .map_err(|error| failed("put the state in place")(error.error))?;
+    Ok(())
+}
+
+/// Takes the state that the last restore of the project left, if there is one: a second save finds none.
+pub fn take(project: &Path, environment: &Environment) -> Result<Option<RunState>, StateError> {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: u32,
+    }
+    let path = place(project, environment)?;
+    let json = match fs_err::read(&path) {
+        Ok(json) => json,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            let step = "read the state";
+            return Err(StateError::File { step, source });
+        }
+    };
+    fs_err::remove_file(&path).map_err(|source| StateError::File {
+        step: "remove the state",
+        source,
+    })?;
+    let garbled = |source| StateError::Garbled {
+        path: path.clone(),
+        source,
+    };
+    let head: Head = serde_json::from_slice(&json).map_err(garbled)?;
+    if head.schema != SCHEMA {
+        return Err(StateError::OtherSchema { path });
+    }
+    serde_json::from_slice(&json).map(Some).map_err(garbled)
+}
+
+/// One file a project, named by the digest of the project's directory.
+fn place(project: &Path, environment: &Environment) -> Result<PathBuf, StateError> {
+    let directory = crate::platform_directory::state(environment).ok_or(StateError::NoPlace)?;
+    let digest = Digest::of_bytes(project.as_os_str().as_encoded_bytes());
+    Ok(directory.join(format!("run-{}.json", digest.short())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> (tempfile::TempDir, Environment) {
+        let home = tempfile::tempdir().expect("there is room");
+        let environment = [("XDG_STATE_HOME", home.path())].into_iter().collect();
+        (home, environment)
+    }
+
+    #[test]
+    fn a_save_finds_the_state_of_its_own_project_once() {
+        let (_home, environment) = home();
+        let state = RunState::new(Path::new("/work/project"), SystemTime::UNIX_EPOCH);
+        write(&state, &environment).expect("there is a place");
+
+        let other = take(Path::new("/work/other"), &environment).expect("no file is no error");
+        assert!(other.is_none());
+        let found = take(Path::new("/work/project"), &environment).expect("it can be read");
+        assert_eq!(found.expect("it is there").started_at, state.started_at);
+        let again = take(Path::new("/work/project"), &environment).expect("no file is no error");
+        assert!(again.is_none());
+    }
+
+    #[test]
+    fn a_garbled_state_is_an_error_that_names_the_file() {
+        let (_home, environment) = home();
+        let path = place(Path::new("/p"), &environment).expect("there is a place");
+        fs_err::create_dir_all(path.parent().expect("it has one")).expect("it can be made");
+        fs_err::write(&path, b"{").expect("it can be written");
+        let error = take(Path::new("/p"), &environment).expect_err("it is garbled");
+        assert!(error.to_string().contains(&path.display().to_string()));
+    }
+}
