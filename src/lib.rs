@@ -23,7 +23,9 @@
 pub mod archive;
 pub mod environment;
 pub mod key;
+pub mod policy;
 pub mod process;
+pub mod runner;
 pub mod store;
 pub mod stream;
 pub mod tier;
