@@ -133,6 +133,19 @@ fn an_exact_name_comes_before_a_newer_prefix_and_a_prefix_before_restore_keys() 
 }
 
 #[test]
+fn the_entry_finished_last_is_the_newest_whichever_was_written_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Setting::in_directory(directory.path()).open();
+    // Were the clock too coarse to tell, the name would decide, and decide against it.
+    let [mut last, mut first] = ["a-1", "a-2"].map(|key| granted(store.begin(key)));
+    last.write_all(b"1".to_vec()).unwrap();
+    first.write_all(b"1".to_vec()).unwrap();
+    assert!(first.finish().unwrap());
+    assert!(last.finish().unwrap());
+    assert_eq!(look_up(&store, "a-", &[]).unwrap(), "a-1 in local");
+}
+
+#[test]
 fn entries_stored_at_the_same_time_are_told_apart_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
