@@ -2,8 +2,23 @@
 //!
 //! A store keeps finished entries under keys and never changes one. Its failures are its own to word: the engine
 //! turns each into one warning and goes on without the cache.
+//!
+//! What is asked of every store: [`Store::look_up`] and [`Store::open`] work where nothing may be written, what was
+//! not finished is never seen by anyone, and no call panics on what it finds.
 
-use std::{path::PathBuf, time::Duration};
+mod dir;
+mod identity;
+mod name;
+
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use dir::{DirOptions, DirStore, StoredEntry};
+pub use identity::{ProjectIdentity, identity_of, origin_url};
+pub use name::StoredName;
 
 use crate::stream::{ByteSink, RangedSource};
 
@@ -22,7 +37,8 @@ pub trait Store: Send + Sync {
     /// Opens an entry for reading.
     fn open(&self, found: &Found) -> Result<Box<dyn RangedSource>, StoreError>;
 
-    /// Begins to store an entry under `key`, in the scope that this run writes to.
+    /// Begins to store an entry under `key`, in the scope that this run writes to. Reserve as late as possible: begin
+    /// once there is something to write.
     fn begin(&self, key: &str) -> Result<Reservation, StoreError>;
 }
 
@@ -45,7 +61,8 @@ pub enum Reservation {
 
 /// An entry that is being written. Dropping it without [`Upload::finish`] abandons it.
 pub trait Upload: ByteSink {
-    /// Makes the entry visible, whole. `Ok(false)`: another process stored one under this key first.
+    /// Makes the entry visible, whole. `Ok(false)`: another process stored one under this key first. Fails with
+    /// [`StoreError::Incomplete`] if any write before it failed.
     fn finish(self: Box<Self>) -> Result<bool, StoreError>;
 }
 
@@ -59,7 +76,7 @@ pub enum StoreError {
         step: String,
         /// Why it failed.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The entry vanished between lookup and reading.
     #[error("entry {key} is gone")]
@@ -75,10 +92,61 @@ pub enum StoreError {
         /// How long we waited.
         waited: Duration,
     },
+    /// The disk, or the user's share of it, is full.
+    #[error("no space is left for {path}")]
+    NoSpace {
+        /// The file that was being written.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// This process may read the store, but not write to it.
+    #[error("{path} can't be written to")]
+    ReadOnly {
+        /// The file or directory that was to be written.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A key that no store would take.
+    #[error("{key:?} can't be a key: {reason}")]
+    InvalidKey {
+        /// The key, or restore key, as it was given.
+        key: String,
+        /// Which rule it breaks.
+        reason: &'static str,
+    },
+    /// An upload was to be finished of which a part could not be written.
+    #[error("entry {key} was not written to its end")]
+    Incomplete {
+        /// Its key.
+        key: String,
+    },
     /// The entry is larger than the whole store may be.
     #[error("the entry needs more than the store's limit of {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
+}
+
+impl StoreError {
+    /// Sorts a failure to `verb` the file at `path` into the variants that people can do something about.
+    fn of_file(verb: &str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                Self::NoSpace { path, source }
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if verb != "read" => {
+                Self::ReadOnly { path, source }
+            }
+            _ => Self::File {
+                step: format!("{verb} {}", path.display()),
+                source,
+            },
+        }
+    }
 }
