@@ -1,12 +1,38 @@
 //! Units: what Cargo compiled, read off a target directory.
 //!
 //! Both of Cargo's layouts are read, told apart by looking at each profile directory and not by a version. Reading
-//! changes nothing; it stats files and reads fingerprints and `.d` files, but takes access times of a file before
-//! it reads that file. A target directory that cannot be understood in part yields the units that can be.
+//! changes no content; it stats files and reads fingerprints and `.d` files, but takes access times of a file before
+//! it reads that file. What cannot be understood is left out and named in [`TargetTree::left_out`] or
+//! [`TargetTree::notes`]; the rest is read all the same.
+//!
+//! Invariant: every file below a target directory is in exactly one of a [`Unit`], `shared`, `artefacts` and
+//! `left_out` (there, a directory stands for all that lies in it). A [`Unit`] is complete: Cargo's fingerprint says
+//! so, and it has outputs.
+//!
+//! ```text
+//! read ─▶ scan ─▶ draft ─▶ {fingerprint, source_roots} ─▶ Unit ─▶ {record, interface, access}
+//! ```
+
+mod access;
+mod draft;
+mod fingerprint;
+mod interface;
+mod read;
+mod record;
+mod scan;
+mod source_roots;
+
+#[cfg(test)]
+mod damage_tests;
+#[cfg(all(test, unix))]
+mod fixture;
+#[cfg(all(test, unix))]
+mod fixture_tests;
 
 pub mod embedded_path;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -14,6 +40,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::archive::path::RelativePath;
+
+pub use access::{ARMED, AccessError, AccessTimes, arm, probe};
+pub use interface::{Interface, InterfaceError, interface, interface_of_records};
+pub use read::{ReadError, read_target};
+pub use record::{UnitRecord, compiled_here, known_interfaces};
+pub use source_roots::SourceRoots;
 
 /// Which of Cargo's layouts a profile directory has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,6 +58,10 @@ pub enum Layout {
 }
 
 /// What names a unit within one target directory.
+///
+/// Cargo gives one hash to all documentation of a package, and, where file names carry no hash (dynamic libraries of
+/// path packages; their executables for MSVC and emscripten), to those of its targets as well. They are one unit
+/// here: they share a fingerprint directory and could not be told apart by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnitId {
     /// The profile directory, relative to the target directory: `debug`, `x86_64-unknown-linux-musl/release`.
@@ -40,9 +76,9 @@ pub struct UnitId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnitKind {
-    /// A library, compiled with code.
+    /// A library, compiled with code; static and dynamic libraries too.
     Library,
-    /// A library or binary that was only checked: metadata and no code.
+    /// A library, binary or test that was only checked: metadata and no code.
     Check,
     /// A procedural macro.
     ProcMacro,
@@ -54,7 +90,7 @@ pub enum UnitKind {
     Executable,
     /// A test or benchmark executable.
     Test,
-    /// Documentation.
+    /// Documentation. Its output lies in `doc/`, which is no part of the unit.
     Doc,
 }
 
@@ -106,12 +142,25 @@ pub struct Fingerprint {
     pub deps: Vec<(String, String)>,
 }
 
-/// One file or link of a unit, or of a target directory.
+/// What lies at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A plain file.
+    File,
+    /// A symbolic link, which points nowhere out of the target directory.
+    Link,
+    /// A directory. Only those below a build script's `out` are listed: empty ones matter there.
+    Directory,
+}
+
+/// One file, link or directory of a unit, or of a target directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitFile {
     /// Where it lies, relative to the target directory.
     pub path: RelativePath,
-    /// Its size in bytes.
+    /// What it is.
+    pub kind: FileKind,
+    /// Its size in bytes; 0 unless it is a plain file.
     pub bytes: u64,
     /// Device and inode, where the platform has them: equal ones are hard links of each other.
     pub inode: Option<(u64, u64)>,
@@ -130,27 +179,99 @@ pub struct Unit {
     pub kind: UnitKind,
     /// Where its sources lie.
     pub origin: Origin,
-    /// What Cargo recorded of it, if that could be read.
+    /// What Cargo recorded of it. Where its JSON could not be read, only `value` is there and `rustc` is 0.
     pub fingerprint: Option<Fingerprint>,
-    /// Its files, directories left out, the fingerprint's last. Uplifted hard links are among them.
+    /// What Cargo recorded of the other targets that share this unit's hash, documentation last.
+    pub more_fingerprints: Vec<Fingerprint>,
+    /// Its files, outputs first, then the rest of the fingerprint, then the fingerprint's hash files. Uplifted
+    /// hard links are among the outputs; copies that Cargo made where it could not link are left out.
     pub files: Vec<UnitFile>,
     /// When it was compiled: the modification time of its fingerprint's hash file.
     pub compiled_at: SystemTime,
     /// How long it took to compile, from Cargo's own time stamps, if those are there.
     pub compile_time: Option<Duration>,
-    /// The newest access time of its fingerprint's hash file before hotcrate read it.
+    /// The newest access time of its fingerprint's hash files, taken before [`read_target`] read them. A second
+    /// reading sees the access times of the first one: decide by the first reading after the job.
     pub accessed_at: SystemTime,
 }
 
-/// Everything in one target directory that is worth storing.
-#[derive(Clone, Debug)]
+impl Unit {
+    /// Whether Cargo looked at the unit after `since`: [`ARMED`] where the unit was unpacked or [`arm`]ed, the
+    /// job's start otherwise. Cargo reads the fingerprint of every unit that a command asks for, fresh or not. Says
+    /// nothing where access times are [`AccessTimes::Frozen`].
+    pub fn was_used(&self, since: SystemTime) -> bool {
+        self.accessed_at > since
+    }
+
+    /// Every fingerprint of the unit: the first one and those that share its hash.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &Fingerprint> {
+        self.fingerprint.iter().chain(&self.more_fingerprints)
+    }
+
+    /// Size of its files in bytes, hard links counted once.
+    pub fn bytes(&self) -> u64 {
+        let mut seen = BTreeSet::new();
+        self.files
+            .iter()
+            .filter(|file| file.inode.is_none_or(|inode| seen.insert(inode)))
+            .map(|file| file.bytes)
+            .sum()
+    }
+}
+
+/// Why something under a target directory is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LeftOutReason {
+    /// Incremental compilation: large, and of little use to another checkout.
+    Incremental,
+    /// Scratch space and reports: `tmp`, `cargo-timings`, `package`, `nextest`, `criterion`.
+    Scratch,
+    /// A lock file.
+    Lock,
+    /// Outputs without a fingerprint: a compilation was killed.
+    Orphan,
+    /// A unit whose fingerprint is missing, empty or unreadable, or that has no outputs.
+    Incomplete,
+    /// A copy or a remainder of a final artefact, which Cargo makes again from the unit.
+    Leftover,
+    /// A unit with something in it that an archive can't hold.
+    Unpackable,
+    /// Nothing that Cargo is known to make.
+    Unknown,
+}
+
+/// A file or directory that is not stored.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeftOut {
+    /// Where it lies, relative to the target directory, with `/` between the parts.
+    pub path: String,
+    /// Why it is left out.
+    pub reason: LeftOutReason,
+}
+
+/// Something that people may want to know about a target directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Note {
+    /// The file, directory or unit, relative to the target directory.
+    pub path: String,
+    /// What is the matter with it.
+    pub text: String,
+}
+
+/// Everything in one target directory, sorted into what is worth storing and what is not.
+#[derive(Clone, Debug, Default)]
 pub struct TargetTree {
     /// The target directory, absolute.
     pub directory: PathBuf,
     /// Its units, sorted by name.
     pub units: Vec<Unit>,
-    /// Files that belong to no unit but to the directory: `CACHEDIR.TAG`, `.rustc_info.json`.
+    /// Files that belong to no unit but to the directory: `CACHEDIR.TAG`, `.rustc_info.json`, and what build scripts
+    /// put beside the executables (shared libraries they need to start). They go with the `deps` tier.
     pub shared: Vec<UnitFile>,
-    /// Final artefacts of no single unit, such as `doc/`: they go with the `workspace` tier.
+    /// Final artefacts of no single unit: `doc/` and `.rustdoc_fingerprint.json`. They go with the `workspace` tier.
     pub artefacts: Vec<UnitFile>,
+    /// What is not stored, sorted.
+    pub left_out: Vec<LeftOut>,
+    /// What people may want to know, sorted.
+    pub notes: Vec<Note>,
 }
