@@ -1,15 +1,12 @@
 //! What the engine needs to know of a tier.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     archive::{Group, path::RelativePath},
     entry::{Contents, EntryFacts},
     key::KeyPart,
-    place::Piece,
+    place::{LockPlace, Piece, PlaceError, Staging, place_pieces},
     policy::Novelty,
     report::UnitsReport,
     state::RunState,
@@ -27,28 +24,23 @@ pub(super) trait TierWork {
     /// Which members of an entry to unpack.
     fn select(&self, facts: &EntryFacts) -> Selection;
 
-    /// What lies in `staging`, unpacked for `root`, as pieces that are put in place whole or not at all.
-    fn pieces(&self, root: &RelativePath, staging: &Path) -> anyhow::Result<Vec<Piece>>;
+    /// Puts what was unpacked for the root called `root` in place: whole pieces, and none of which something is there.
+    fn put_in_place(
+        &self,
+        root: &RelativePath,
+        staging: &Staging,
+        facts: &EntryFacts,
+    ) -> anyhow::Result<Brought>;
 
-    /// Whether a root that is absent may be made by renaming the staging directory.
-    fn may_place_whole(&self) -> bool {
-        true
-    }
-
-    /// Does what is left to do once the pieces lie in place.
-    fn after_placing(&self, _root: &RelativePath, _staging: &Path) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    /// The lock files of Cargo's that keep others out of the tier's directories.
-    fn locks(&self) -> Vec<PathBuf>;
+    /// The directories that Cargo is kept out of while they are merged into or packed.
+    fn locks(&self) -> Vec<LockPlace>;
 
     /// What of the tier to pack, as the directories stand now.
     fn collect(&self, job: &JobView<'_>) -> anyhow::Result<Collected>;
 }
 
 /// What a tier may know of the job when it collects what to pack.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct JobView<'state> {
     /// The state that the restore left, if there was one.
     pub state: Option<&'state RunState>,
@@ -60,7 +52,7 @@ pub(super) struct JobView<'state> {
 pub(super) struct Selection {
     /// Says of a member, by its name in the archive, whether it is wanted.
     pub wanted: Box<dyn Fn(&RelativePath) -> bool + Sync>,
-    /// What is left out that the user would expect, in words: empty if everything wanted is there.
+    /// What is left out that the user would expect, in words.
     pub left_out: Option<String>,
 }
 
@@ -71,6 +63,51 @@ impl Selection {
             wanted: Box::new(|_| true),
             left_out: None,
         }
+    }
+}
+
+/// What came into place.
+#[derive(Debug, Default)]
+pub(super) struct Brought {
+    /// How many pieces were put in place.
+    pub placed: usize,
+    /// How many were left out, because something of them was there already.
+    pub present: usize,
+    /// What else there is to say, in words.
+    pub notes: Vec<String>,
+}
+
+impl Brought {
+    /// Adds what came into place in another root.
+    pub(super) fn add(&mut self, other: Self) {
+        self.placed += other.placed;
+        self.present += other.present;
+        self.notes.extend(other.notes);
+    }
+
+    /// What to tell of it, in words; nothing if all went the usual way.
+    pub(super) fn told(&self) -> Vec<String> {
+        let all = self.placed + self.present;
+        let present = (self.present > 0).then(|| match self.placed {
+            0 => "everything was there already".to_owned(),
+            placed => format!("{placed} of {all} pieces; the others were there already"),
+        });
+        present.into_iter().chain(self.notes.clone()).collect()
+    }
+}
+
+/// Puts those of `pieces` in place of which nothing is there yet.
+pub(super) fn bring_pieces(staging: &Staging, pieces: &[Piece]) -> Result<Brought, PlaceError> {
+    let placed = place_pieces(staging, pieces)?;
+    let brought = Brought {
+        placed: placed.placed.len(),
+        present: placed.present.len(),
+        notes: Vec::new(),
+    };
+    match placed.stopped {
+        // What is in place is whole, but the tier is not: that is trouble, and told as such.
+        Some(stopped) => Err(stopped.error),
+        None => Ok(brought),
     }
 }
 
@@ -89,4 +126,6 @@ pub(super) struct Collected {
     pub novelty: Novelty,
     /// What became of the units, from tiers that know.
     pub units: Option<UnitsReport>,
+    /// What to tell the user of what was left out.
+    pub notes: Vec<String>,
 }

@@ -1,0 +1,97 @@
+//! The `extra` tier in the engine.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use super::work::{Brought, Collected, JobView, Selection, TierWork};
+use crate::{
+    archive::{Compression, Group, Member, path::RelativePath},
+    entry::{Contents, EntryFacts},
+    place::{LockPlace, Staging, place_where_empty},
+    policy::Novelty,
+    tier::{ExtraRoots, TierName},
+};
+
+/// The directories that the user listed.
+pub(super) struct ExtraWork {
+    pub roots: ExtraRoots,
+}
+
+impl TierWork for ExtraWork {
+    fn tier(&self) -> TierName {
+        TierName::Extra
+    }
+
+    fn roots(&self) -> BTreeMap<RelativePath, PathBuf> {
+        self.roots
+            .roots
+            .iter()
+            .map(|root| (root.name.clone(), root.directory.clone()))
+            .collect()
+    }
+
+    fn select(&self, _facts: &EntryFacts) -> Selection {
+        Selection::all()
+    }
+
+    fn put_in_place(
+        &self,
+        _root: &RelativePath,
+        staging: &Staging,
+        _facts: &EntryFacts,
+    ) -> anyhow::Result<Brought> {
+        let placed = place_where_empty(staging)?;
+        Ok(Brought {
+            placed: usize::from(placed),
+            present: usize::from(!placed),
+            notes: Vec::new(),
+        })
+    }
+
+    /// None: they are no directories of Cargo's.
+    fn locks(&self) -> Vec<LockPlace> {
+        Vec::new()
+    }
+
+    fn collect(&self, job: &JobView<'_>) -> anyhow::Result<Collected> {
+        let mut collected = Collected {
+            groups: Vec::new(),
+            raw_bytes: 0,
+            contents: Contents::Extra(Vec::new()),
+            set: None,
+            novelty: Novelty::Unchanged,
+            units: None,
+            notes: self.roots.notes.clone(),
+        };
+        let mut written = Vec::new();
+        for root in &self.roots.roots {
+            let tree = match root.read() {
+                Ok(tree) => tree,
+                Err(note) => {
+                    collected.notes.push(note);
+                    continue;
+                }
+            };
+            collected.notes.extend(tree.notes);
+            collected.raw_bytes += tree.files.iter().map(|file| file.bytes).sum::<u64>();
+            let members = tree.files.iter().map(|file| Member {
+                name: root.name.join(&file.path),
+                source: file.path.below(&root.directory),
+            });
+            collected.groups.push(Group {
+                compression: Compression::Normal,
+                members: members.collect(),
+            });
+            written.push(root.written.clone());
+        }
+        let restored = job
+            .state
+            .and_then(|state| state.restored.get(&TierName::Extra));
+        if !written.is_empty() && restored.is_none_or(|entry| !entry.exact) {
+            collected.novelty = Novelty::New {
+                why: "nothing is stored for this lockfile".to_owned(),
+            };
+        }
+        collected.contents = Contents::Extra(written);
+        Ok(collected)
+    }
+}
