@@ -261,30 +261,33 @@ fn kinds_and_origins_are_those_that_cargo_built(#[values(Layout::V1, Layout::V2)
         let debug = summary(&tree, "debug");
         assert_eq!(debug.contains("native Doc"), layout == Layout::V2);
         insta::assert_snapshot!(debug.replace("native Doc . 1\n", ""), @r"
-        app Check . 4
+        app Check . 1
         app Doc . 1
         app Executable . 2
         app Library . 1
         app Test . 3
+        app TestCheck . 3
         cfg-if Check cfg 1
         cfg-if Library cfg 1
         gitty Check git 1
         gitty Library git 1
-        itoa Check . 2
+        itoa Check . 1
         itoa Check itoa 1
         itoa Doc . 1
         itoa Library . 1
         itoa Library itoa 1
         itoa Test . 1
-        mac Check . 1
+        itoa TestCheck . 1
         mac Doc . 1
         mac ProcMacro . 1
         mac Test . 1
+        mac TestCheck . 1
         native BuildScript . 1
         native BuildScriptRun . 1
-        native Check . 2
+        native Check . 1
         native Library . 1
         native Test . 1
+        native TestCheck . 1
         paste BuildScript paste 1
         paste BuildScriptRun paste 1
         paste ProcMacro paste 1

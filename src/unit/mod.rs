@@ -78,8 +78,10 @@ pub struct UnitId {
 pub enum UnitKind {
     /// A library, compiled with code; static and dynamic libraries too.
     Library,
-    /// A library, binary or test that was only checked: metadata and no code.
+    /// A library or binary that was only checked: metadata and no code.
     Check,
+    /// A test or benchmark that was only checked.
+    TestCheck,
     /// A procedural macro.
     ProcMacro,
     /// A build script, compiled.

@@ -200,25 +200,26 @@ fn read_fingerprints(draft: &Draft, directory: &Path) -> Option<ReadFingerprints
 
 /// What kind of unit has a hash file with this flavour and kind of target, and these outputs.
 fn kind_of(flavour: &str, kind: &str, draft: &Draft) -> UnitKind {
-    let has = |extensions: &[&str]| {
-        let mut found = draft.outputs.iter().filter_map(Entry::extension);
-        found.any(|extension| extensions.contains(&extension))
-    };
     let has_code = draft.outputs.iter().any(|entry| {
         entry.file.kind == FileKind::File
             && entry.extension() != Some("d")
             && entry.extension() != Some("rmeta")
     });
+    let is_linkable = draft
+        .outputs
+        .iter()
+        .any(|entry| matches!(entry.extension(), Some("rlib" | "a")));
     match (flavour, kind) {
         ("doc-", _) => UnitKind::Doc,
         ("run-", _) => UnitKind::BuildScriptRun,
         (_, "build-script-") => UnitKind::BuildScript,
-        _ if !has_code && has(&["rmeta"]) => UnitKind::Check,
-        ("test-", _) | (_, "bench-" | "integration-test-") => UnitKind::Test,
+        ("test-", _) if !has_code => UnitKind::TestCheck,
+        _ if !has_code => UnitKind::Check,
+        ("test-", _) => UnitKind::Test,
         (_, "bin-" | "example-") => UnitKind::Executable,
         // Cargo writes nowhere that a library is a procedural macro. It is the one that has a shared library with a
         // hash in its name and nothing to link.
-        _ if !has(&["rlib", "a"]) && draft.outputs.iter().any(is_hashed_shared_library) => {
+        _ if !is_linkable && draft.outputs.iter().any(is_hashed_shared_library) => {
             UnitKind::ProcMacro
         }
         _ => UnitKind::Library,
