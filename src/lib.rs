@@ -24,6 +24,7 @@ pub mod archive;
 pub mod environment;
 pub mod key;
 pub mod process;
+pub mod project;
 pub mod store;
 pub mod stream;
 pub mod tier;

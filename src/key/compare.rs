@@ -83,8 +83,12 @@ fn changed_facts(old: &[Fact], new: &[Fact]) -> Vec<FactChange> {
         while let Some((from, to)) = closest_pair(&gone, &come) {
             push(Some(gone.remove(from)), Some(come.remove(to)));
         }
-        gone.into_iter().for_each(|value| push(Some(value), None));
-        come.into_iter().for_each(|value| push(None, Some(value)));
+        for value in gone {
+            push(Some(value), None);
+        }
+        for value in come {
+            push(None, Some(value));
+        }
     }
     changes
 }

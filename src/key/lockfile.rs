@@ -29,7 +29,8 @@ fn package_fact(package: &Package) -> Option<Fact> {
     let source = package.source.as_ref()?;
     let mut value = format!("{} {}", package.version, source_text(source));
     if let Some(checksum) = &package.checksum {
-        value.push_str(&format!(" {checksum}"));
+        value.push(' ');
+        value.push_str(&checksum.to_string());
     }
     Some(Fact::new(format!("package {}", package.name), value))
 }

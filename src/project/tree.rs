@@ -1,0 +1,223 @@
+//! The content of a project's files: the `tree` part of a key.
+//!
+//! What counts is what git would: tracked files, and others that are not ignored. Invariant: the part depends on names,
+//! content, links and the executable bit, never on times, on where the checkout lies, or on the order of the walk.
+//! What can't be read is counted as unreadable instead of failing.
+
+use std::{
+    collections::BTreeSet,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use ignore::{DirEntry, WalkBuilder};
+use rayon::prelude::*;
+
+use super::paths::{physical, relative_text};
+use crate::{
+    environment::Environment,
+    key::{Digest, DigestBuilder, Fact, KeyPart, PartName},
+    process::Tool,
+};
+
+/// How much of a file is hashed at a time.
+const CHUNK_BYTES: usize = 128 * 1024;
+
+/// Which files to read.
+#[derive(Clone, Debug)]
+pub struct TreeRequest<'a> {
+    /// The project's directory: names are relative to it.
+    pub project: &'a Path,
+    /// The directories to read: workspaces, and path dependencies outside of them. One inside another counts once.
+    pub directories: Vec<PathBuf>,
+    /// Directories to leave out: target directories, CARGO_HOME.
+    pub excluded: Vec<PathBuf>,
+}
+
+/// What was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// The part of the key.
+    pub part: KeyPart,
+    /// How many files and links there are.
+    pub files: usize,
+    /// What could not be read. Its content does not count then.
+    pub unreadable: Vec<PathBuf>,
+}
+
+/// Reads and hashes the files of `request`, in parallel. HEAD counts too, where git knows it.
+pub fn read_tree(request: &TreeRequest<'_>, environment: &Environment) -> Tree {
+    let directories = outermost(&request.directories);
+    let (head, (paths, mut unreadable)) = rayon::join(
+        || head(request.project, environment),
+        || {
+            let excluded: BTreeSet<_> = request
+                .excluded
+                .iter()
+                .map(|path| physical(path).unwrap_or_else(|_| path.clone()))
+                .collect();
+            let mut paths = BTreeSet::new();
+            let mut unreadable = Vec::new();
+            for directory in &directories {
+                walk(directory, &excluded, &mut paths, &mut unreadable);
+                paths.extend(tracked_though_ignored(directory, &excluded, environment));
+            }
+            (paths, unreadable)
+        },
+    );
+    let paths: Vec<_> = paths.into_iter().collect();
+    let hashed: Vec<_> = paths.par_iter().map(|path| (path, hash(path))).collect();
+    let mut lines = Vec::with_capacity(hashed.len());
+    for (path, result) in hashed {
+        match result {
+            Ok(digest) => lines.push((relative_text(request.project, path), digest)),
+            // It was there a moment ago: whoever removed it was no part of the build.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(_) => unreadable.push(path.clone()),
+        }
+    }
+    lines.sort();
+    let mut content = DigestBuilder::new();
+    for (name, digest) in &lines {
+        content.field(name, digest.as_raw());
+    }
+    let mut facts = vec![Fact::digested("content", content.finish().as_raw())];
+    facts.extend(head.map(|head| Fact::new("HEAD", head)));
+    unreadable.sort();
+    Tree {
+        part: KeyPart::new(PartName::Tree, facts),
+        files: lines.len(),
+        unreadable,
+    }
+}
+
+/// The directories that lie in no other, physical.
+fn outermost(directories: &[PathBuf]) -> Vec<PathBuf> {
+    let all: BTreeSet<_> = directories
+        .iter()
+        .filter_map(|path| physical(path).ok())
+        .collect();
+    let mut kept: Vec<PathBuf> = Vec::new();
+    // Sorted, a directory comes right before what lies in it.
+    for directory in all {
+        if !kept.last().is_some_and(|last| directory.starts_with(last)) {
+            kept.push(directory);
+        }
+    }
+    kept
+}
+
+/// Collects the files and links below `directory` that git does not ignore.
+fn walk(
+    directory: &Path,
+    excluded: &BTreeSet<PathBuf>,
+    paths: &mut BTreeSet<PathBuf>,
+    unreadable: &mut Vec<PathBuf>,
+) {
+    let skipped = excluded.clone();
+    let entries = WalkBuilder::new(directory)
+        .hidden(false)
+        // Only what the project itself says: the user's own ignore file differs from machine to machine.
+        .ignore(false)
+        .git_global(false)
+        // An export without `.git` means the same files.
+        .require_git(false)
+        .follow_links(false)
+        .filter_entry(move |entry| entry.file_name() != ".git" && !skipped.contains(entry.path()))
+        .build();
+    for entry in entries {
+        match entry {
+            Ok(entry) if is_file_or_link(&entry) => {
+                paths.insert(entry.into_path());
+            }
+            Ok(_) => {}
+            Err(error) => unreadable.extend(path_of(&error)),
+        }
+    }
+}
+
+fn is_file_or_link(entry: &DirEntry) -> bool {
+    entry
+        .file_type()
+        .is_some_and(|kind| kind.is_file() || kind.is_symlink())
+}
+
+fn path_of(error: &ignore::Error) -> Option<PathBuf> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path.clone()),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
+            path_of(err)
+        }
+        _ => None,
+    }
+}
+
+/// Files that git tracks although a rule ignores them. None without git.
+fn tracked_though_ignored(
+    directory: &Path,
+    excluded: &BTreeSet<PathBuf>,
+    environment: &Environment,
+) -> Vec<PathBuf> {
+    let answer = Tool::new("git", directory, environment)
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--ignored",
+            "--exclude-standard",
+        ])
+        .output()
+        .unwrap_or_default();
+    answer
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(|name| directory.join(name))
+        .filter(|path| !path.ancestors().any(|ancestor| excluded.contains(ancestor)))
+        // A submodule is listed as one entry, and is a directory.
+        .filter(|path| path.symlink_metadata().is_ok_and(|found| !found.is_dir()))
+        .collect()
+}
+
+fn head(directory: &Path, environment: &Environment) -> Option<String> {
+    let answer = Tool::new("git", directory, environment)
+        .args(["rev-parse", "--verify", "--quiet", "HEAD"])
+        .output();
+    let commit = answer.ok()?.trim().to_owned();
+    (!commit.is_empty()).then_some(commit)
+}
+
+/// The digest of a file's content and executable bit, or of where a link points.
+fn hash(path: &Path) -> std::io::Result<Digest> {
+    let found = fs_err::symlink_metadata(path)?;
+    let mut digest = DigestBuilder::new();
+    if found.is_symlink() {
+        let target = fs_err::read_link(path)?;
+        digest.field("link", target.as_os_str().as_encoded_bytes());
+        return Ok(digest.finish());
+    }
+    let mut file = fs_err::File::open(path)?;
+    let mut chunk = Vec::new();
+    loop {
+        chunk.clear();
+        file.by_ref()
+            .take(CHUNK_BYTES as u64)
+            .read_to_end(&mut chunk)?;
+        if chunk.is_empty() {
+            break;
+        }
+        digest.field("chunk", &chunk);
+    }
+    digest.field("executable", [u8::from(is_executable(&found))]);
+    Ok(digest.finish())
+}
+
+#[cfg(unix)]
+fn is_executable(found: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    found.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn is_executable(_found: &std::fs::Metadata) -> bool {
+    false
+}
