@@ -17,6 +17,9 @@ pub mod tree;
 mod workspace;
 mod workspace_line;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
 pub use config::ConfigFile;

@@ -221,3 +221,126 @@ fn is_executable(found: &std::fs::Metadata) -> bool {
 fn is_executable(_found: &std::fs::Metadata) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Checkout {
+        directory: tempfile::TempDir,
+        root: PathBuf,
+    }
+
+    impl Checkout {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().expect("there is a temporary directory");
+            let root = physical(directory.path()).expect("it exists");
+            let checkout = Self { directory, root };
+            checkout.write(".gitignore", "*.log\n/target\n");
+            checkout.write("src/lib.rs", "fn a() {}");
+            checkout.write(".cargo/config.toml", "");
+            checkout
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.root.join(path);
+            fs_err::create_dir_all(path.parent().expect("it has one")).expect("it is ours");
+            fs_err::write(path, text).expect("it is ours");
+        }
+
+        fn tree(&self) -> Tree {
+            self.tree_of(&["."], &["out"])
+        }
+
+        fn tree_of(&self, directories: &[&str], excluded: &[&str]) -> Tree {
+            let all = |names: &[&str]| names.iter().map(|name| self.root.join(name)).collect();
+            let request = TreeRequest {
+                project: &self.root,
+                directories: all(directories),
+                excluded: all(excluded),
+            };
+            read_tree(&request, &Environment::of_process())
+        }
+
+        fn git(&self, arguments: &[&str]) {
+            let identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"];
+            Tool::new("git", &self.root, &Environment::of_process())
+                .args(identity.iter().chain(arguments))
+                .output()
+                .expect("git is there");
+        }
+    }
+
+    #[test]
+    fn what_git_ignores_and_what_is_excluded_does_not_count() {
+        let checkout = Checkout::new();
+        let before = checkout.tree();
+        assert_eq!(before.files, 3);
+        checkout.write("debug.log", "x");
+        checkout.write("target/debug/x", "x");
+        checkout.write("out/x", "x");
+        checkout.write(".git/x", "x");
+        assert_eq!(checkout.tree(), before);
+    }
+
+    #[rstest::rstest]
+    #[case("src/lib.rs", "fn b() {}")]
+    #[case("src/new.rs", "")]
+    #[case(".cargo/config.toml", "[build]")]
+    #[case(".hidden", "")]
+    fn every_other_file_counts(#[case] path: &str, #[case] text: &str) {
+        let checkout = Checkout::new();
+        let before = checkout.tree();
+        checkout.write(path, text);
+        assert_ne!(checkout.tree().part, before.part);
+    }
+
+    #[test]
+    fn neither_the_place_of_the_checkout_nor_times_count() {
+        assert_eq!(Checkout::new().tree(), Checkout::new().tree());
+    }
+
+    #[test]
+    fn a_directory_inside_of_another_counts_once() {
+        let checkout = Checkout::new();
+        assert_eq!(
+            checkout.tree_of(&["src", ".", "src"], &[]),
+            checkout.tree_of(&["."], &[])
+        );
+        drop(checkout.directory);
+    }
+
+    #[test]
+    fn a_tracked_file_counts_though_a_rule_ignores_it_and_head_counts() {
+        let checkout = Checkout::new();
+        checkout.write("kept.log", "1");
+        checkout.git(&["init", "-q"]);
+        checkout.git(&["add", "-f", "."]);
+        checkout.git(&["commit", "-q", "-m", "x"]);
+        let before = checkout.tree();
+        assert!(before.part.facts().iter().any(|fact| fact.label == "HEAD"));
+        checkout.write("kept.log", "2");
+        let after = checkout.tree();
+        assert_eq!(after.files, before.files);
+        assert_ne!(after.part, before.part);
+        checkout.git(&["commit", "-q", "--allow-empty", "-m", "y"]);
+        assert_ne!(checkout.tree().part, after.part);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_count_by_where_they_point_and_the_executable_bit_counts() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let checkout = Checkout::new();
+        let link = checkout.root.join("link");
+        fs_err::os::unix::fs::symlink("src", &link).expect("it is ours");
+        let before = checkout.tree();
+        fs_err::remove_file(&link).expect("it is ours");
+        fs_err::os::unix::fs::symlink("nowhere", &link).expect("it is ours");
+        let moved = checkout.tree();
+        assert_ne!(moved.part, before.part);
+        let file = checkout.root.join("src/lib.rs");
+        fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        assert_ne!(checkout.tree().part, moved.part);
+    }
+}
