@@ -28,6 +28,7 @@ pub mod fail_open;
 pub mod key;
 pub mod policy;
 pub mod process;
+pub mod project;
 pub mod prune;
 pub mod report;
 pub mod runner;

@@ -1,0 +1,60 @@
+//! Questions: what one tier asks a store for.
+
+use serde::{Deserialize, Serialize};
+
+use super::KeyPart;
+use crate::tier::TierName;
+
+/// The first piece of every key: changes when old entries must not be read any more.
+const KEY_VERSION: &str = "hotcrate-v1";
+
+/// What one tier asks the store for: the parts of its key that are known before anything is restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// The tier that asks.
+    pub tier: TierName,
+    /// The parts, in the order of the key.
+    pub parts: Vec<KeyPart>,
+    /// How many of `parts` an acceptable entry must share, counted from the left; restore keys go no further.
+    pub least: usize,
+    /// Whether the key has one more part, `set`, which is known only once the entry is packed.
+    pub open_ended: bool,
+}
+
+impl Question {
+    /// The key asked for first. It ends in `-` if the rest of it is not known yet: the newest entry answers.
+    pub fn key(&self) -> String {
+        let known = self.prefix(self.parts.len());
+        if self.open_ended {
+            known
+        } else {
+            known.trim_end_matches('-').to_owned()
+        }
+    }
+
+    /// The prefixes asked for after [`Question::key`], the closest first.
+    pub fn restore_keys(&self) -> Vec<String> {
+        let closest = self.parts.len();
+        (self.least..closest)
+            .rev()
+            .map(|count| self.prefix(count))
+            .collect()
+    }
+
+    /// The full key under which an entry is stored; `set` is its last part where the question is open-ended.
+    pub fn full_key(&self, set: Option<&KeyPart>) -> String {
+        match set {
+            Some(set) => format!("{}{}", self.prefix(self.parts.len()), set.digest().short()),
+            None => self.key(),
+        }
+    }
+
+    fn prefix(&self, count: usize) -> String {
+        let mut prefix = format!("{KEY_VERSION}-{}-", self.tier);
+        for part in &self.parts[..count] {
+            prefix.push_str(&part.digest().short());
+            prefix.push('-');
+        }
+        prefix
+    }
+}
