@@ -44,6 +44,7 @@ fn record(package: &str, hash: &str, deps: &[&str]) -> UnitRecord {
         values: vec![hash.to_owned()],
         deps: deps.iter().map(|dep| (*dep).to_owned()).collect(),
         interface: None,
+        holds_target: false,
     }
 }
 

@@ -7,11 +7,83 @@
 //!
 //! Errs on the side of leaving out: what cannot be parsed is searched whole.
 
+use std::path::Path;
+
 use object::{Object as _, ObjectSection as _, SectionKind, read::archive::ArchiveFile};
+
+use super::{FileKind, Unit, UnitKind};
+
+/// Text files of a build script's output that other builds read paths from.
+const TEXTS_WITH_PATHS: [&str; 3] = ["pc", "la", "h"];
+
+/// Whether the outputs of `unit`, whose files lie in the absolute directory `target`, hold the path of that directory
+/// where it matters. What cannot be read counts as holding it.
+pub fn holds_target_path(target: &Path, unit: &Unit) -> bool {
+    // A path that is not UTF-8 never gets into a string of Rust code.
+    let Some(text) = target.to_str() else {
+        return false;
+    };
+    if unit.kind == UnitKind::BuildScriptRun {
+        let search = PathSearch::new(text, []);
+        return outputs(target, unit)
+            .filter(|path| {
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                extension.is_some_and(|extension| TEXTS_WITH_PATHS.contains(&extension))
+            })
+            .any(|path| fs_err::read(&path).map_or(true, |bytes| search.matters_in(&bytes)));
+    }
+    let dep_info = outputs(target, unit)
+        .filter(|path| path.extension().is_some_and(|extension| extension == "d"))
+        .filter_map(|path| fs_err::read_to_string(path).ok())
+        .collect::<String>();
+    let mentions = Mentions::of(&dep_info, text);
+    if !mentions.reads_target {
+        return false;
+    }
+    let search = PathSearch::new(text, mentions.sources.iter().map(String::as_str));
+    outputs(target, unit)
+        .filter(|path| path.extension().is_none_or(|extension| extension != "d"))
+        .any(|path| fs_err::read(&path).map_or(true, |bytes| search.matters_in(&bytes)))
+}
+
+fn outputs<'a>(target: &'a Path, unit: &'a Unit) -> impl Iterator<Item = std::path::PathBuf> + 'a {
+    unit.files
+        .iter()
+        .filter(|file| file.kind == FileKind::File && !file.is_fingerprint)
+        .map(|file| file.path.below(target))
+}
+
+/// What a `.d` file says of the target directory. Code can hold its path only if one of these is so: it read a variable
+/// that holds it, or it included a file from there.
+struct Mentions {
+    reads_target: bool,
+    sources: Vec<String>,
+}
+
+impl Mentions {
+    fn of(dep_info: &str, target: &str) -> Self {
+        let variables = dep_info
+            .lines()
+            .filter_map(|line| line.strip_prefix("# env-dep:"))
+            .any(|variable| variable.contains(target));
+        // rustc closes a `.d` file with an empty rule for every source file, which is a list without continuation.
+        let sources: Vec<_> = dep_info
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.strip_suffix(':'))
+            .map(|source| source.replace("\\ ", " "))
+            .filter(|source| source.starts_with(target))
+            .collect();
+        Self {
+            reads_target: variables || !sources.is_empty(),
+            sources,
+        }
+    }
+}
 
 /// What to look for in a unit's outputs.
 #[derive(Clone, Debug)]
-pub struct PathSearch {
+struct PathSearch {
     target: Vec<u8>,
     sources: Vec<Vec<u8>>,
 }
@@ -19,7 +91,7 @@ pub struct PathSearch {
 impl PathSearch {
     /// Looks for `target`, the absolute path of the target directory; `sources` are the absolute paths of the
     /// unit's source files, as its `.d` file names them.
-    pub fn new<'path>(target: &str, sources: impl IntoIterator<Item = &'path str>) -> Self {
+    fn new<'path>(target: &str, sources: impl IntoIterator<Item = &'path str>) -> Self {
         Self {
             target: target.as_bytes().to_vec(),
             sources: sources
@@ -31,7 +103,7 @@ impl PathSearch {
     }
 
     /// Whether `bytes`, a library, executable, metadata or text file, hold the path in a way that matters.
-    pub fn matters_in(&self, bytes: &[u8]) -> bool {
+    fn matters_in(&self, bytes: &[u8]) -> bool {
         if let Ok(archive) = ArchiveFile::parse(bytes) {
             return archive.members().any(|member| {
                 member

@@ -15,8 +15,10 @@
 
 mod access;
 mod draft;
+mod embedded_path;
 mod fingerprint;
 mod interface;
+mod profiles;
 mod read;
 mod record;
 mod scan;
@@ -29,8 +31,6 @@ mod fixture;
 #[cfg(all(test, unix))]
 mod fixture_tests;
 
-pub mod embedded_path;
-
 use std::{
     collections::BTreeSet,
     path::PathBuf,
@@ -42,7 +42,9 @@ use serde::{Deserialize, Serialize};
 use crate::archive::path::RelativePath;
 
 pub use access::{ARMED, AccessError, AccessTimes, arm, probe};
+pub use embedded_path::holds_target_path;
 pub use interface::{Interface, InterfaceError, interface, interface_of_records};
+pub use profiles::profile_directories;
 pub use read::{ReadError, read_target};
 pub use record::{UnitRecord, compiled_here, known_interfaces};
 pub use source_roots::SourceRoots;
@@ -94,6 +96,23 @@ pub enum UnitKind {
     Test,
     /// Documentation. Its output lies in `doc/`, which is no part of the unit.
     Doc,
+}
+
+impl UnitKind {
+    /// The kind in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Library => "library",
+            Self::Check => "check",
+            Self::ProcMacro => "procedural macro",
+            Self::BuildScript => "build script",
+            Self::BuildScriptRun => "build script run",
+            Self::Executable => "executable",
+            Self::Test => "test",
+            Self::TestCheck => "test check",
+            Self::Doc => "documentation",
+        }
+    }
 }
 
 /// Where a unit's sources lie. Names are never looked at.

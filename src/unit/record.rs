@@ -53,6 +53,9 @@ pub struct UnitRecord {
     /// The digest of what dependents are compiled against, once [`super::interface`] has found it: see there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<Digest>,
+    /// Whether its outputs hold the absolute path of the target directory, so that it is of use nowhere else.
+    #[serde(rename = "holds-target", default, skip_serializing_if = "is_false")]
+    pub holds_target: bool,
 }
 
 impl UnitRecord {
@@ -83,6 +86,8 @@ impl UnitRecord {
             interface: previous
                 .filter(|previous| previous.describes(unit))
                 .and_then(|previous| previous.interface),
+            holds_target: previous
+                .is_some_and(|previous| previous.describes(unit) && previous.holds_target),
         }
     }
 
@@ -151,4 +156,12 @@ fn digits(digest: &Digest) -> String {
 )]
 fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::archive::path::RelativePath;
 
 /// How deep below the target directory profile directories are looked for: `miri/<triple>/<profile>` and one more.
-const DEEPEST_PROFILE: usize = 4;
+pub(super) const DEEPEST_PROFILE: usize = 4;
 const LOCKS: [&str; 4] = [
     ".cargo-lock",
     ".cargo-build-lock",
