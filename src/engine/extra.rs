@@ -8,7 +8,7 @@ use crate::{
     entry::{Contents, EntryFacts},
     place::{LockPlace, Staging, place_where_empty},
     policy::Novelty,
-    tier::{ExtraRoots, TierName},
+    tier::{TierName, extra::ExtraRoots},
 };
 
 /// The directories that the user listed.

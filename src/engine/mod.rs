@@ -3,6 +3,10 @@
 //! Every tier goes the same way, in [`restore`] and [`save`]; what is peculiar to one is behind [`work::TierWork`],
 //! one file a tier. Invariant: trouble with one tier leaves the others working, and what was there before as it was.
 
+mod locked;
+mod moved;
+mod plan;
+mod reading;
 mod restore;
 mod save;
 mod session;

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::{session::Session, target::source_roots, work::JobView};
+use super::{locked::locked_versions, session::Session, target::source_roots, work::JobView};
 use crate::{
     archive::path::RelativePath,
     entry::Contents,
@@ -20,7 +20,7 @@ use crate::{
     prune::{self, Candidate, LockedPackages, PrunePlan, PruneRequest, Restored},
     report::{RebuiltUnit, UnitsReport},
     state::RunState,
-    tier::{TierName, locked_versions},
+    tier::TierName,
     unit::{self, ARMED, AccessTimes, TargetTree, Unit, UnitId, UnitRecord},
 };
 
@@ -59,13 +59,7 @@ pub(super) struct RootReading {
 impl Reading {
     /// Reads the target directories of the session's project.
     pub(super) fn take(session: &Session<'_>, job: &JobView<'_>) -> anyhow::Result<Self> {
-        let locked = locked_versions(
-            session
-                .project()
-                .workspaces
-                .iter()
-                .map(|workspace| workspace.lockfile.as_ref()),
-        );
+        let locked = locked_versions(session.project());
         let roots = session
             .project()
             .roots

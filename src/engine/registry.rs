@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::work::{Brought, Collected, JobView, Selection, TierWork, bring_pieces};
+use super::{
+    locked::is_needed,
+    work::{Brought, Collected, JobView, Selection, TierWork, bring_pieces, cargo_home_root},
+};
 use crate::{
     archive::{Compression, Group, Member, path::RelativePath},
     entry::{Contents, EntryFacts},
     place::{LockPlace, Piece, Staging},
     policy::Novelty,
-    tier::{
-        LockedPackage, RegistryPiece, RegistryTree, TierName, cargo_home_root, is_of_packages,
-        read_registry,
-    },
+    tier::{LockedPackage, RegistryPiece, RegistryTree, TierName, read_registry},
 };
 
 /// CARGO_HOME and the packages that the lockfiles name.
@@ -31,7 +31,7 @@ impl TierWork for RegistryWork {
 
     /// An entry of another lockfile may hold a great many packages that this one has no use for.
     fn select(&self, _facts: &EntryFacts) -> Selection {
-        let wanted = is_of_packages(&self.packages);
+        let wanted = is_needed(&self.packages);
         Selection {
             wanted: Box::new(move |member| {
                 member

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 
 use super::{
     extra::ExtraWork,
+    locked::locked_packages,
     registry::RegistryWork,
     restore,
     save,
@@ -33,7 +34,11 @@ use crate::{
     settings::Settings,
     state::RunState,
     store::{DirOptions, DirStore, Store, identity_of},
-    tier::{self, ExtraRoots, TierName, locked_packages},
+    tier::{
+        TierName,
+        extra::{self, ExtraRoots},
+        tools,
+    },
 };
 
 /// How long hotcrate waits for a Cargo that is using a directory before it leaves the tier alone.
@@ -83,7 +88,7 @@ impl<'run> Session<'run> {
         let job = job_identity(settings, github.as_ref());
         let facts = project.key_facts(environment, &settings.env_vars, job);
         let home = environment.path("HOME");
-        let extra = tier::extra_roots(
+        let extra = extra::roots(
             &settings.cache_directories,
             &settings.project,
             home.as_deref(),
@@ -106,7 +111,7 @@ impl<'run> Session<'run> {
     /// Restores every tier in use. Trouble with one is told and leaves the others alone.
     pub fn restore(&self, report: &mut RunReport) -> RunState {
         let mut state = RunState::new(&self.settings.project, SystemTime::now());
-        state.tools_before = Some(tier::tools_snapshot(&self.project.cargo_home));
+        state.tools_before = Some(tools::snapshot(&self.project.cargo_home));
         for root in self.roots() {
             if let Err(error) = place::remove_stale(&root) {
                 self.console.detail(&format!("stale staging stays: {error}"));
@@ -191,7 +196,6 @@ impl<'run> Session<'run> {
 
     /// The tiers in use, in the order of restoring, with what each needs.
     pub(super) fn works(&self) -> Vec<(TierName, Box<dyn TierWork + '_>)> {
-        let packages = || locked_packages(self.project.workspaces.iter().filter_map(|workspace| workspace.lockfile.as_ref()));
         self.settings
             .tiers
             .iter()
@@ -200,7 +204,7 @@ impl<'run> Session<'run> {
                 let work: Box<dyn TierWork + '_> = match tier {
                     TierName::Registry => Box::new(RegistryWork {
                         cargo_home: self.project.cargo_home.clone(),
-                        packages: packages(),
+                        packages: locked_packages(&self.project),
                     }),
                     TierName::Deps | TierName::Workspace => Box::new(TargetWork {
                         session: self,

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::work::{Brought, Collected, JobView, Selection, TierWork};
+use super::work::{Brought, Collected, JobView, Selection, TierWork, cargo_home_root};
 use crate::{
     archive::{Compression, Group, Member, path::RelativePath},
     entry::{Contents, EntryFacts},
     place::{LockPlace, Staging, merge_tools},
     policy::Novelty,
     state::RunState,
-    tier::{TierName, Tool, cargo_home_root, new_tools},
+    tier::{TierName, Tool, tools::new_tools},
 };
 
 /// CARGO_HOME/bin.

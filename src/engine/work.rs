@@ -10,8 +10,13 @@ use crate::{
     policy::Novelty,
     report::UnitsReport,
     state::RunState,
-    tier::TierName,
+    tier::{TierName, registry::CARGO_HOME_ROOT},
 };
+
+/// The name of CARGO_HOME as a root in archives.
+pub(super) fn cargo_home_root() -> RelativePath {
+    RelativePath::new(CARGO_HOME_ROOT).expect("invariant: the name is a plain one")
+}
 
 /// One tier: where its files lie, and what of them is worth moving.
 pub(super) trait TierWork {

@@ -2,12 +2,14 @@
 //!
 //! Nothing here reads or prints anything.
 
+mod plan;
 mod text;
 
 use serde::{Deserialize, Serialize};
 
 use crate::tier::TierName;
 
+pub use plan::{PartPlan, PlanReport, RootPlan, SavePlan, TierPlan, render_plan};
 pub use text::{render_bytes, render_lines, render_seconds};
 
 /// The version of the JSON that `--report` writes. New fields do not change it.
