@@ -23,6 +23,7 @@
 pub mod archive;
 pub mod environment;
 pub mod key;
+pub mod place;
 pub mod process;
 pub mod store;
 pub mod stream;
