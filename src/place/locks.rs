@@ -232,7 +232,7 @@ mod tests {
         let (started, wait_for_start) = mpsc::channel();
         let waiter = thread::spawn(move || {
             started.send(()).unwrap();
-            CargoLocks::hold(&[place], Duration::from_secs(60)).is_ok()
+            CargoLocks::hold(&[place], Duration::from_mins(1)).is_ok()
         });
         wait_for_start.recv().unwrap();
         drop(first);

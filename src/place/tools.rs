@@ -18,6 +18,7 @@ use super::{CargoLocks, Piece, PlaceError, Staging, place_pieces, put::take_back
 use crate::tier::{
     InstallRecord, Records, Tool,
     records::{BINSTALL_JSON, CRATES_TOML, CRATES2_JSON},
+    tools::is_tool_path,
 };
 
 /// What became of restored tools.
@@ -62,6 +63,10 @@ pub fn merge_tools(
             .record
             .as_ref()
             .and_then(|record| installed.conflict(record));
+        if !tool.files.iter().all(|file| is_tool_path(&file.path)) {
+            merged.skip(tool, "it has files that are no tools");
+            continue;
+        }
         // An archive could name one file twice; the first has it.
         let is_new = tool.files.iter().all(|file| claimed.insert(&file.path));
         match conflict {

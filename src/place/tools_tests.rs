@@ -4,6 +4,7 @@ use std::{ffi::OsStr, process::Output};
 
 use super::*;
 use crate::{
+    archive::path::RelativePath,
     process::user_command,
     tier::{
         ToolsBefore,
@@ -219,6 +220,22 @@ fn binaries_are_taken_back_if_their_records_cannot_be_written() {
     let error = merge_tools(&staging, &tools, Duration::ZERO).unwrap_err();
     assert!(matches!(error, PlaceError::File { step: "write", .. }));
     assert!(!to.path().join("bin/any").exists());
+    assert!(!records_in(to.path()).contains("any"));
+}
+
+/// What an entry says is not believed.
+#[rstest::rstest]
+#[case("bin/rustc")]
+#[case("bin/cargo.exe")]
+#[case("config.toml")]
+#[case("bin/nested/tool")]
+fn what_is_no_tool_is_never_put_in_place(#[case] path: &str) {
+    let mut tools = [tool("any")];
+    tools[0].files[0].path = RelativePath::new(path).unwrap();
+    let (from, to) = homes(&tools);
+    let merged = carry(&tools, from.path(), to.path()).unwrap();
+    assert!(merged.placed.is_empty() && merged.skipped.len() == 1);
+    assert!(!to.path().join(path).exists());
     assert!(!records_in(to.path()).contains("any"));
 }
 

@@ -246,7 +246,18 @@ mod tests {
         new.binstall = Some(serde_json::json!({ "name": "tool", "current_version": "1.0.0" }));
         records.add(&new);
         let text: Vec<_> = records.files().into_iter().map(|(_, text)| text).collect();
-        insta::assert_snapshot!(text.join("\n---\n"), @r#""#);
+        insta::assert_snapshot!(text.join("\n---\n"), @r#"
+        future = 1
+
+        [v1]
+        "old 1.0.0 (path+file:///old)" = ["old"]
+        "tool 1.0.0 (registry+https://github.com/rust-lang/crates.io-index)" = ["tool"]
+
+        ---
+        {"future":{"a":1},"installs":{"old 1.0.0 (path+file:///old)":{"x":2},"tool 1.0.0 (registry+https://github.com/rust-lang/crates.io-index)":{"bins":["tool"],"of_the_future":1}}}
+        ---
+        {"name":"old","y":3}{"name":"other"}{"current_version":"1.0.0","name":"tool"}
+        "#);
     }
 
     #[test]

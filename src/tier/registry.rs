@@ -37,6 +37,27 @@ use crate::{
 /// The name of CARGO_HOME as a root in archives.
 pub const CARGO_HOME_ROOT: &str = "cargo-home";
 
+/// Where pieces lie, relative to CARGO_HOME.
+const CRATES: &str = "registry/cache/";
+const INDEXES: &str = "registry/index/";
+const DATABASES: &str = "git/db/";
+
+/// Cargo writes these only when it makes the directory itself; backups look for them.
+const MARKERS: [(&str, &str); 2] = [
+    ("registry/", "registry/CACHEDIR.TAG"),
+    ("git/", "git/CACHEDIR.TAG"),
+];
+
+/// Whether a piece may be called `name`, a path relative to CARGO_HOME. What an entry calls otherwise (`config.toml`,
+/// `credentials.toml`, `registry/src/…`) is none of this tier's, and is not to be put in place.
+pub fn is_piece_name(name: &RelativePath) -> bool {
+    let name = name.as_str();
+    [CRATES, INDEXES, DATABASES]
+        .iter()
+        .any(|area| name.starts_with(area))
+        || MARKERS.iter().any(|(_, marker)| *marker == name)
+}
+
 /// One package of a Cargo.lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockedPackage {
@@ -81,7 +102,8 @@ impl RegistryPiece {
 
     /// Whether zstd gains nothing on it.
     pub fn is_compressed(&self) -> bool {
-        self.path.as_str().ends_with(".crate") || self.path.as_str().starts_with("git/db/")
+        let path = self.path.as_str();
+        path.starts_with(CRATES) || path.starts_with(DATABASES)
     }
 }
 
@@ -109,6 +131,9 @@ impl RegistryTree {
 
     /// What the entry holds, as the last part of its key: the names of the pieces, and nothing of their content. The
     /// index file of a busy crate changes every day, and that must not make a new entry.
+    ///
+    /// The facts' values are the names, and travel in the entry's header. They are also what is put in place at a
+    /// restore: each name, file or directory, is a piece that consists of that one path.
     pub fn set(&self) -> KeyPart {
         KeyPart::new(
             PartName::Set,
@@ -171,11 +196,7 @@ pub fn read_registry(cargo_home: &Path, packages: &[LockedPackage]) -> RegistryT
     let caches_in_use = reading.crates(&from_registries);
     reading.indexes(&from_registries, &caches_in_use);
     reading.git(packages);
-    for (area, marker) in [
-        ("registry/", "registry/CACHEDIR.TAG"),
-        ("git/", "git/CACHEDIR.TAG"),
-    ] {
-        // Cargo writes these only when it makes the directory itself; backups look for them.
+    for (area, marker) in MARKERS {
         if reading
             .pieces
             .keys()

@@ -88,7 +88,7 @@ pub fn set(tools: &[Tool]) -> KeyPart {
         tools.iter().map(|tool| {
             let value = match (&tool.digest, &tool.record) {
                 (Some(digest), _) => digest.to_string(),
-                (None, Some(record)) => Vec::from_iter(record.bins.iter().cloned()).join(" "),
+                (None, Some(record)) => record.bins.iter().cloned().collect::<Vec<_>>().join(" "),
                 (None, None) => String::new(),
             };
             Fact::new(format!("tool {}", tool.name), value)
@@ -231,6 +231,13 @@ fn new_binaries(before: &ToolsBefore, cargo_home: &Path) -> BTreeMap<String, Vec
     binaries
 }
 
+/// Whether `path`, relative to CARGO_HOME, may belong to a tool: it lies right in `bin`, and is none of rustup's.
+pub fn is_tool_path(path: &RelativePath) -> bool {
+    path.as_str()
+        .strip_prefix("bin/")
+        .is_some_and(|name| !name.contains('/') && !is_name_of_rustup(name))
+}
+
 fn is_name_of_rustup(name: &str) -> bool {
     OF_RUSTUP.contains(&name.strip_suffix(".exe").unwrap_or(name))
 }
@@ -283,6 +290,7 @@ fn read_records(cargo_home: &Path) -> Result<Records, String> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 
@@ -300,20 +308,15 @@ mod tests {
         make_executable(&path);
     }
 
-    #[cfg(unix)]
     fn make_executable(path: &Path) {
         use std::os::unix::fs::PermissionsExt as _;
         fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    #[cfg(not(unix))]
-    fn make_executable(_path: &Path) {}
-
     fn names(tree: &ToolsTree) -> Vec<&str> {
         tree.tools.iter().map(|tool| tool.name.as_str()).collect()
     }
 
-    #[cfg(unix)]
     #[test]
     fn nothing_of_rustups_is_ever_taken() {
         let home = home();
@@ -327,7 +330,6 @@ mod tests {
         assert_eq!(names(&tree), ["tool"]);
     }
 
-    #[cfg(unix)]
     #[test]
     fn what_was_there_before_is_never_taken() {
         let home = home();
@@ -340,7 +342,6 @@ mod tests {
         assert_eq!(tree.tools[0].files[0].path.as_str(), "bin/new");
     }
 
-    #[cfg(unix)]
     #[test]
     fn what_is_no_program_is_not_taken() {
         let home = home();
@@ -350,7 +351,6 @@ mod tests {
         assert!(tree.tools.is_empty());
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_package_comes_with_all_of_its_binaries_and_its_record() {
         let home = home();
@@ -372,7 +372,6 @@ mod tests {
         assert_eq!(tree.tools[0].record.as_ref().unwrap().package, package);
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_package_that_was_there_in_part_is_left_out_whole() {
         let home = home();
@@ -386,7 +385,6 @@ mod tests {
         assert_eq!(tree.notes.len(), 1);
     }
 
-    #[cfg(unix)]
     #[test]
     fn records_that_cannot_be_understood_keep_every_tool_out() {
         let home = home();
@@ -397,7 +395,6 @@ mod tests {
         assert_eq!(tree.notes.len(), 1);
     }
 
-    #[cfg(unix)]
     #[test]
     fn the_set_changes_with_an_unrecorded_binary_and_with_nothing_else() {
         let home = home();

@@ -50,7 +50,7 @@ pub(super) fn walk(root: &Path, below: Option<&RelativePath>) -> Walk {
 /// The length in bytes of the file at `path`, links followed; `None` if there is none.
 pub(super) fn file_bytes(path: &Path) -> Option<u64> {
     let facts = fs_err::metadata(path).ok()?;
-    facts.is_file().then(|| facts.len())
+    facts.is_file().then_some(facts.len())
 }
 
 /// The directories in `directory` whose names are UTF-8, sorted by name; none if it cannot be listed. Links do not
