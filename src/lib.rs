@@ -26,6 +26,7 @@ pub mod console;
 pub mod environment;
 pub mod fail_open;
 pub mod key;
+pub mod place;
 pub mod policy;
 pub mod process;
 pub mod project;

@@ -1,0 +1,138 @@
+//! The two changes that placing makes to a root: a move that replaces nothing, and a new directory.
+//!
+//! A trait, so that tests can make any of them fail.
+
+use std::{fs::Permissions, io, path::Path};
+
+use fs_err as fs;
+
+/// How files get from staging into a root.
+pub(super) trait Moves {
+    /// Moves a file, link or directory from `from` to `to`, within one file system.
+    ///
+    /// Fails with [`io::ErrorKind::AlreadyExists`] if there is anything at `to`, whoever put it there and when.
+    fn move_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes one directory with the given permissions; its parent exists. Fails if there is anything at `path`.
+    fn make_directory(&self, path: &Path, permissions: &Permissions) -> io::Result<()>;
+}
+
+/// The real file system.
+pub(super) struct FileSystem;
+
+impl Moves for FileSystem {
+    fn move_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match rename_new(from, to) {
+            Some(result) => result,
+            None => link_new(from, to),
+        }
+    }
+
+    fn make_directory(&self, path: &Path, permissions: &Permissions) -> io::Result<()> {
+        fs::create_dir(path)?;
+        fs::set_permissions(path, permissions.clone())
+    }
+}
+
+/// Renames unless there is something at `to`, in one step. `None` if this platform or file system cannot do that.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn rename_new(from: &Path, to: &Path) -> Option<io::Result<()>> {
+    use rustix::{
+        fs::{CWD, RenameFlags, renameat_with},
+        io::Errno,
+    };
+
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Some(Ok(())),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => None,
+        Err(error) => Some(Err(error.into())),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn rename_new(_from: &Path, _to: &Path) -> Option<io::Result<()>> {
+    None
+}
+
+/// Moves without a rename that refuses to replace: a second name for a file can't take the place of anything, and a
+/// directory can at most take that of an empty directory.
+fn link_new(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(from)?.is_dir() {
+        return match fs::symlink_metadata(to) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(from, to).map_err(|error| match error.kind() {
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
+                    io::ErrorKind::AlreadyExists.into()
+                }
+                _ => error,
+            }),
+        };
+    }
+    fs::hard_link(from, to)?;
+    fs::remove_file(from).inspect_err(|_| {
+        // The name at `to` is ours, made a moment ago.
+        fs::remove_file(to).ok();
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Move = fn(&Path, &Path) -> io::Result<()>;
+
+    const BEST: Move = |from, to| FileSystem.move_new(from, to);
+
+    #[rstest::rstest]
+    fn a_move_never_replaces_what_is_there(#[values(BEST, link_new)] way: Move) {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        fs::write(&from, "new").unwrap();
+        fs::write(&to, "old").unwrap();
+        let error = way(&from, &to).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&to).unwrap(), "old");
+        assert_eq!(fs::read_to_string(&from).unwrap(), "new");
+    }
+
+    #[rstest::rstest]
+    fn a_directory_never_replaces_what_is_there(
+        #[values(BEST, link_new)] way: Move,
+        #[values(true, false)] onto_a_directory: bool,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        if onto_a_directory {
+            fs::create_dir(&to).unwrap();
+        } else {
+            fs::write(&to, "old").unwrap();
+        }
+        let error = way(&from, &to).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert!(from.exists());
+    }
+
+    #[rstest::rstest]
+    fn a_move_keeps_modification_times(#[values(BEST, link_new)] way: Move) {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        fs::write(&from, "x").unwrap();
+        let time = filetime::FileTime::from_unix_time(1_700_000_000, 123_456_700);
+        filetime::set_file_mtime(&from, time).unwrap();
+        way(&from, &to).unwrap();
+        let moved = filetime::FileTime::from_last_modification_time(&fs::metadata(&to).unwrap());
+        assert_eq!(moved, time);
+        assert!(!from.exists());
+    }
+
+    #[cfg(unix)]
+    #[rstest::rstest]
+    fn a_link_is_moved_itself_and_not_what_it_leads_to(#[values(BEST, link_new)] way: Move) {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        fs::os::unix::fs::symlink("nowhere", &from).unwrap();
+        way(&from, &to).unwrap();
+        assert_eq!(fs::read_link(&to).unwrap(), Path::new("nowhere"));
+    }
+}
