@@ -1,16 +1,28 @@
 //! One bound on the memory of all transfers of a process.
 //!
 //! Invariant: the bytes handed out never exceed the limit, but for a single request that is larger than the limit
-//! itself, which is served when nothing else is out. A request waits; it never fails.
+//! itself, which is served when nothing else is out. A request waits; it never fails. Requests are served in the
+//! order in which they came, so that a large one is not passed over for ever.
+//!
+//! Who takes everything that a piece of work needs in one request, and waits for nothing but other work of which
+//! the same holds, can't be part of a deadlock.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that packing and unpacking may hold at once, shared by all tiers of a process.
 #[derive(Debug)]
 pub struct ByteBudget {
     limit: u64,
-    used: Mutex<u64>,
-    freed: Condvar,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What is out, and whose turn it is.
+#[derive(Debug, Default)]
+struct State {
+    used: u64,
+    next_ticket: u64,
+    now_served: u64,
 }
 
 /// Bytes taken from a [`ByteBudget`]; dropping gives them back.
@@ -28,8 +40,8 @@ impl ByteBudget {
     pub fn new(limit: u64) -> Self {
         Self {
             limit,
-            used: Mutex::new(0),
-            freed: Condvar::new(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
         }
     }
 
@@ -40,28 +52,47 @@ impl ByteBudget {
 
     /// Waits until `bytes` are free and takes them.
     pub fn take(&self, bytes: u64) -> Allowance<'_> {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut used = self
-            .freed
-            .wait_while(used, |used| *used > 0 && *used + bytes > self.limit)
+        let mut state = self.lock();
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        let mut state = self
+            .changed
+            .wait_while(state, |state| {
+                state.now_served != ticket || (state.used > 0 && state.used + bytes > self.limit)
+            })
             .unwrap_or_else(PoisonError::into_inner);
-        *used += bytes;
+        state.used += bytes;
+        state.now_served += 1;
+        self.changed.notify_all();
         Allowance {
             budget: self,
             bytes,
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.lock().used -= bytes;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Allowance<'_> {
+    /// Gives back all but `bytes`; nothing happens if it is no more than that already.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        if let Some(surplus) = self.bytes.checked_sub(bytes) {
+            self.bytes = bytes;
+            self.budget.give_back(surplus);
         }
     }
 }
 
 impl Drop for Allowance<'_> {
     fn drop(&mut self) {
-        let mut used = self
-            .budget
-            .used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *used -= self.bytes;
-        self.budget.freed.notify_all();
+        self.budget.give_back(self.bytes);
     }
 }
 
@@ -82,5 +113,36 @@ mod tests {
         let budget = ByteBudget::new(10);
         drop(budget.take(25));
         let _rest = budget.take(10);
+    }
+
+    #[test]
+    fn an_allowance_that_shrinks_leaves_room_for_others() {
+        let budget = ByteBudget::new(10);
+        let mut first = budget.take(10);
+        first.shrink_to(4);
+        let _second = budget.take(6);
+        first.shrink_to(9);
+        assert_eq!(first.bytes, 4);
+    }
+
+    #[test]
+    fn many_threads_never_hold_more_than_the_limit() {
+        let budget = ByteBudget::new(10);
+        let most = Mutex::new(0);
+        std::thread::scope(|scope| {
+            for bytes in 1..=8 {
+                let (budget, most) = (&budget, &most);
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let _allowance = budget.take(bytes);
+                        let used = budget.lock().used;
+                        let mut most = most.lock().unwrap();
+                        *most = (*most).max(used);
+                    }
+                });
+            }
+        });
+        assert!(*most.lock().unwrap() <= 10);
+        assert_eq!(budget.lock().used, 0);
     }
 }

@@ -12,11 +12,36 @@
 //! the staging directory away. Memory is bounded by a [`budget::ByteBudget`], never by the size of an entry.
 
 pub mod budget;
+mod check;
+mod codec;
+mod error;
+mod format;
+mod header;
+mod index;
+mod layout;
+mod open;
+mod pack;
 pub mod path;
+mod plan;
+mod read;
+#[cfg(test)]
+mod tests;
+mod unpack;
+mod write;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread};
 
+use budget::ByteBudget;
 use path::RelativePath;
+
+use crate::key::Digest;
+
+pub use check::symlink_refusal;
+pub use error::{OpenError, PackError, UnpackError};
+pub use open::{FIRST_RANGE, Kind, MemberInfo, OpenArchive, open};
+pub use pack::pack;
+pub use unpack::unpack;
+pub use write::UNPACKED_ATIME;
 
 /// One file, link or directory to pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,4 +81,55 @@ pub struct Volume {
     pub raw_bytes: u64,
     /// Files, links and directories.
     pub members: u64,
+}
+
+/// What packing may use.
+#[derive(Clone, Copy, Debug)]
+pub struct PackOptions<'budget> {
+    /// Bounds the bytes of all frames in flight, read and compressed.
+    pub budget: &'budget ByteBudget,
+    /// How many frames to compress at once; at least one.
+    pub threads: usize,
+}
+
+impl<'budget> PackOptions<'budget> {
+    /// As many threads as the machine has cores for this process.
+    pub fn new(budget: &'budget ByteBudget) -> Self {
+        Self {
+            budget,
+            threads: all_cores(),
+        }
+    }
+}
+
+/// What unpacking may use.
+#[derive(Clone, Copy, Debug)]
+pub struct UnpackOptions<'budget> {
+    /// Bounds the bytes of all ranges in flight, fetched and decompressed.
+    pub budget: &'budget ByteBudget,
+    /// How many frames to decompress and write at once; at least one. More ranges than this are fetched at once.
+    pub threads: usize,
+}
+
+impl<'budget> UnpackOptions<'budget> {
+    /// As many threads as the machine has cores for this process.
+    pub fn new(budget: &'budget ByteBudget) -> Self {
+        Self {
+            budget,
+            threads: all_cores(),
+        }
+    }
+}
+
+fn all_cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// An archive that was handed to a sink, whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// What was packed.
+    pub volume: Volume,
+    /// The archive's digest: the SHA-256 of its index.
+    pub digest: Digest,
 }

@@ -1,0 +1,337 @@
+//! Unpacking: from ranges of an archive to files, all cores at once.
+//!
+//! More threads than cores fetch ranges; as many as there are cores decompress and write. A thread takes all memory
+//! that its range needs before it fetches, and waits for nothing but a workbench afterwards, so unpackings that
+//! share a budget can't wait for each other for ever.
+//!
+//! Content is written first, then hard links, then symlinks, then the times of directories: nothing is ever written
+//! through a link, as there is none yet.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{
+    UnpackOptions, Volume,
+    budget::ByteBudget,
+    codec::Unpacker,
+    error::UnpackError,
+    index::Content,
+    open::{Frame, OpenArchive},
+    path::RelativePath,
+    plan::{FetchRange, FileJob, Plan},
+    write::{
+        create_directory, create_file, create_hard_link, create_symlink, finish_directory,
+        finish_file, write_at, write_file,
+    },
+};
+use crate::{
+    key::Digest,
+    stream::{Progress, RangedSource},
+};
+
+/// How many ranges are fetched at once: one connection does not fill a line to the cache service.
+const FETCHES: usize = 8;
+
+/// Unpacks the members that `select` takes, by their names, into the directories of their roots.
+///
+/// A member's name is the name of its root, and then the path within it; of several roots that fit, the one with the
+/// longest name has it. `roots` are existing, empty directories by the names of the roots. Parents that are no
+/// members, or not selected, are created. `source` must be the one that `archive` was opened from.
+///
+/// Fails if a member lies in no root, a symlink leads out of its root (`select` makes no difference to either),
+/// something can't be read, is not what its digest says, or can't be written. What was written by then is of no
+/// use, and the caller's to delete.
+pub fn unpack(
+    archive: &OpenArchive,
+    source: &dyn RangedSource,
+    roots: &BTreeMap<RelativePath, PathBuf>,
+    select: &(dyn Fn(&RelativePath) -> bool + Sync),
+    options: &UnpackOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Volume, UnpackError> {
+    let plan = Plan::new(archive, roots, select)?;
+    for place in &plan.new_directories {
+        create_directory(&place.path())?;
+    }
+    for &number in &plan.empty_files {
+        write_file(&plan.path(number), &[], plan.attributes(number))?;
+    }
+    transfer(&plan, source, options, progress)?;
+    for &(original, link) in &plan.hard_links {
+        create_hard_link(
+            &plan.path(original),
+            &plan.path(link),
+            plan.attributes(link),
+        )?;
+    }
+    create_symlinks(&plan)?;
+    for &number in &plan.directories {
+        finish_directory(&plan.path(number), plan.attributes(number))?;
+    }
+    Ok(Volume {
+        packed_bytes: plan
+            .ranges
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum(),
+        raw_bytes: plan.files.iter().map(|file| file.size).sum(),
+        members: plan.selected,
+    })
+}
+
+fn create_symlinks(plan: &Plan<'_>) -> Result<(), UnpackError> {
+    for &number in &plan.symlinks {
+        if let Content::Symlink { target } = &plan.archive.records()[number].content {
+            let path = plan.path(number);
+            // Only Windows asks, and everything else is in place by now.
+            let to_directory = cfg!(windows) && path.with_file_name(target).is_dir();
+            create_symlink(target, &path, to_directory, plan.attributes(number))?;
+        }
+    }
+    Ok(())
+}
+
+/// Fetches, decompresses and writes all content.
+fn transfer(
+    plan: &Plan<'_>,
+    source: &dyn RangedSource,
+    options: &UnpackOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<(), UnpackError> {
+    let fetchers = options.threads.max(FETCHES).min(plan.ranges.len());
+    let transfer = Transfer {
+        plan,
+        source,
+        options,
+        progress,
+        workbenches: Workbenches::new(options.threads.max(1)),
+        cut_files: cut_files(plan),
+        next: AtomicUsize::new(0),
+        stopped: AtomicBool::new(false),
+        failure: Mutex::new(None),
+    };
+    thread::scope(|scope| {
+        for _ in 0..fetchers {
+            scope.spawn(|| transfer.work());
+        }
+    });
+    let failure = transfer
+        .failure
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    failure.map_or(Ok(()), Err)
+}
+
+/// The files whose content lies in several frames, by their place among the files.
+fn cut_files(plan: &Plan<'_>) -> HashMap<usize, CutFile> {
+    let mut cut = HashMap::new();
+    for range in &plan.ranges {
+        for frame in &plan.archive.frames()[range.frames.clone()] {
+            for number in plan.files_in(frame) {
+                let file = &plan.files[number];
+                if !file.is_within(frame) {
+                    cut.entry(number).or_insert_with(|| CutFile {
+                        state: Mutex::new(CutState {
+                            file: None,
+                            missing: file.size,
+                        }),
+                    });
+                }
+            }
+        }
+    }
+    cut
+}
+
+/// A file that is written in pieces, perhaps by several threads.
+struct CutFile {
+    state: Mutex<CutState>,
+}
+
+struct CutState {
+    /// Open from the first piece to the last.
+    file: Option<Arc<fs_err::File>>,
+    /// Bytes that were not written yet.
+    missing: u64,
+}
+
+struct Transfer<'a> {
+    plan: &'a Plan<'a>,
+    source: &'a dyn RangedSource,
+    options: &'a UnpackOptions<'a>,
+    progress: &'a dyn Progress,
+    workbenches: Workbenches,
+    cut_files: HashMap<usize, CutFile>,
+    next: AtomicUsize,
+    stopped: AtomicBool,
+    failure: Mutex<Option<UnpackError>>,
+}
+
+impl Transfer<'_> {
+    fn work(&self) {
+        while !self.stopped.load(Ordering::Relaxed) {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(range) = self.plan.ranges.get(number) else {
+                return;
+            };
+            if let Err(error) = self.unpack_range(range) {
+                lock(&self.failure).get_or_insert(error);
+                self.stopped.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn unpack_range(&self, range: &FetchRange) -> Result<(), UnpackError> {
+        let fetched = if range.in_head {
+            0
+        } else {
+            range.end - range.start
+        };
+        let _memory = self.options.budget.take(fetched + range.largest_raw);
+        // It may have taken long to get the memory.
+        if self.stopped.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let bytes = self.fetch(range)?;
+        for number in range.frames.clone() {
+            if self.stopped.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let frame = &self.plan.archive.frames()[number];
+            let packed = (frame.offset - range.start)..(frame.packed_end() - range.start);
+            let packed = slice(&bytes, packed).ok_or(UnpackError::Damaged {
+                frame: number,
+                reason: "is cut short",
+            })?;
+            self.workbenches
+                .with(|unpacker| self.unpack_frame(number, frame, packed, unpacker))?;
+        }
+        Ok(())
+    }
+
+    fn fetch(&self, range: &FetchRange) -> Result<Cow<'_, [u8]>, UnpackError> {
+        if let Some(bytes) = self.plan.archive.in_head(range.start, range.end) {
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let length = range.end - range.start;
+        let failure = |source| UnpackError::Read {
+            offset: range.start,
+            length,
+            source,
+        };
+        let in_memory = usize::try_from(length).map_err(|error| failure(error.into()))?;
+        self.source
+            .read_range(range.start, in_memory)
+            .map(Cow::Owned)
+            .map_err(failure)
+    }
+
+    fn unpack_frame(
+        &self,
+        number: usize,
+        frame: &Frame,
+        packed: &[u8],
+        unpacker: &mut Unpacker,
+    ) -> Result<(), UnpackError> {
+        let damaged = |reason| UnpackError::Damaged {
+            frame: number,
+            reason,
+        };
+        // Before zstd sees any of it.
+        if Digest::of_bytes(packed) != frame.entry.digest {
+            return Err(damaged("does not match its digest"));
+        }
+        let raw = usize::try_from(frame.entry.raw)
+            .ok()
+            .and_then(|length| unpacker.unpack(packed, length))
+            .ok_or_else(|| damaged("does not decompress to its size"))?;
+        for number in self.plan.files_in(frame) {
+            let file = &self.plan.files[number];
+            let (start, end) = (file.offset.max(frame.start), file.end().min(frame.end()));
+            let piece = (start - frame.start)..(end - frame.start);
+            let piece = slice(raw, piece).ok_or_else(|| damaged("is cut short"))?;
+            match self.cut_files.get(&number) {
+                None => write_file(
+                    &self.plan.path(file.member),
+                    piece,
+                    self.plan.attributes(file.member),
+                )?,
+                Some(cut) => self.write_piece(cut, file, piece, start - file.offset)?,
+            }
+            self.progress.advance(end - start);
+        }
+        Ok(())
+    }
+
+    /// Writes `piece` from `offset` bytes into `file`; the last piece finishes it.
+    fn write_piece(
+        &self,
+        cut: &CutFile,
+        file: &FileJob,
+        piece: &[u8],
+        offset: u64,
+    ) -> Result<(), UnpackError> {
+        let attributes = self.plan.attributes(file.member);
+        let open = {
+            let mut state = lock(&cut.state);
+            match &state.file {
+                Some(open) => Arc::clone(open),
+                None => {
+                    let open = Arc::new(create_file(&self.plan.path(file.member), attributes)?);
+                    state.file = Some(Arc::clone(&open));
+                    open
+                }
+            }
+        };
+        write_at(&open, piece, offset)?;
+        let mut state = lock(&cut.state);
+        state.missing -= piece.len() as u64;
+        if state.missing == 0 {
+            state.file = None;
+            finish_file(&open, attributes)?;
+        }
+        Ok(())
+    }
+}
+
+fn slice(bytes: &[u8], range: Range<u64>) -> Option<&[u8]> {
+    bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Decompressors, each with its buffer, of which only so many are ever busy at once.
+struct Workbenches {
+    /// A budget of turns instead of bytes.
+    turns: ByteBudget,
+    idle: Mutex<Vec<Unpacker>>,
+}
+
+impl Workbenches {
+    fn new(count: usize) -> Self {
+        Self {
+            turns: ByteBudget::new(count as u64),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Waits for a turn, and does `work` with a decompressor that nobody else has.
+    fn with<T>(&self, work: impl FnOnce(&mut Unpacker) -> T) -> T {
+        let _turn = self.turns.take(1);
+        let mut unpacker = lock(&self.idle).pop().unwrap_or_default();
+        let result = work(&mut unpacker);
+        lock(&self.idle).push(unpacker);
+        result
+    }
+}
