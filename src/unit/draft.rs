@@ -48,7 +48,7 @@ impl Draft {
 /// What a profile directory comes to.
 #[derive(Debug, Default)]
 pub(super) struct Drafts {
-    pub drafts: Vec<Draft>,
+    pub units: Vec<Draft>,
     pub shared: Vec<UnitFile>,
     pub left_out: Vec<LeftOut>,
 }
@@ -56,28 +56,28 @@ pub(super) struct Drafts {
 impl Drafts {
     /// Sorts the pieces of `profile` into units.
     pub(super) fn of(profile: Profile) -> Self {
-        let mut drafts = Self::default();
+        let mut sorted = Self::default();
         let mut by_hash = HashMap::new();
         for piece in profile.fingerprints {
-            drafts.begin_v1(&profile.path, piece, &mut by_hash);
+            sorted.begin_v1(&profile.path, piece, &mut by_hash);
         }
         for piece in profile.builds {
             let hash = split_hash(&piece.name).map(|(_, hash)| hash.to_owned());
-            drafts.give(hash, piece, &by_hash);
+            sorted.give(hash, piece, &by_hash);
         }
         let mut unhashed = Vec::new();
         for piece in profile.deps.into_iter().chain(profile.examples) {
             match split_hash(stem(&piece.name)).map(|(_, hash)| hash.to_owned()) {
-                Some(hash) => drafts.give(Some(hash), piece, &by_hash),
+                Some(hash) => sorted.give(Some(hash), piece, &by_hash),
                 None => unhashed.push(piece),
             }
         }
         for (package, piece) in profile.units {
-            drafts.begin_v2(&profile.path, package, piece);
+            sorted.begin_v2(&profile.path, package, piece);
         }
-        let unhashed = drafts.claim_by_crate_name(unhashed);
-        drafts.claim_uplifted(unhashed.into_iter().chain(profile.loose));
-        drafts
+        let unhashed = sorted.claim_by_crate_name(unhashed);
+        sorted.claim_uplifted(unhashed.into_iter().chain(profile.loose));
+        sorted
     }
 
     fn leave_out(&mut self, piece: &Piece, reason: LeftOutReason) {
@@ -98,8 +98,8 @@ impl Drafts {
             self.leave_out(&piece, LeftOutReason::Incomplete);
             return;
         }
-        by_hash.insert(hash.to_owned(), self.drafts.len());
-        self.drafts.push(Draft {
+        by_hash.insert(hash.to_owned(), self.units.len());
+        self.units.push(Draft {
             id: UnitId {
                 profile: profile.clone(),
                 package: package.to_owned(),
@@ -121,7 +121,7 @@ impl Drafts {
             .into_iter()
             .partition(|entry| entry.file.path.parts().nth(depth) == Some("fingerprint"));
         fingerprint.retain(|entry| entry.file.kind != FileKind::Directory);
-        self.drafts.push(Draft {
+        self.units.push(Draft {
             id: UnitId {
                 profile: profile.clone(),
                 package,
@@ -142,7 +142,7 @@ impl Drafts {
             self.leave_out(&piece, LeftOutReason::Orphan);
             return;
         };
-        let draft = &mut self.drafts[owner];
+        let draft = &mut self.units[owner];
         draft.has_hashed_output |= extension(&piece.name) != Some("d");
         draft.take(piece);
     }
@@ -150,7 +150,7 @@ impl Drafts {
     /// Gives outputs without a hash to the units whose targets have their names; returns what is left.
     fn claim_by_crate_name(&mut self, pieces: Vec<Piece>) -> Vec<Piece> {
         let mut owners: HashMap<(bool, String), Vec<(usize, SystemTime)>> = HashMap::new();
-        for (index, draft) in self.drafts.iter().enumerate() {
+        for (index, draft) in self.units.iter().enumerate() {
             if draft.has_hashed_output {
                 continue;
             }
@@ -178,7 +178,7 @@ impl Drafts {
                     .min_by_key(|(_, fingerprinted)| distance(*fingerprinted, entry.modified))
             });
             match owner {
-                Some(&(owner, _)) => self.drafts[owner].take(piece),
+                Some(&(owner, _)) => self.units[owner].take(piece),
                 None => rest.push(piece),
             }
         }
@@ -189,7 +189,7 @@ impl Drafts {
     fn claim_uplifted(&mut self, pieces: impl Iterator<Item = Piece>) {
         let mut by_inode = HashMap::new();
         let mut known_names = BTreeSet::new();
-        for (index, draft) in self.drafts.iter().enumerate() {
+        for (index, draft) in self.units.iter().enumerate() {
             for entry in draft
                 .outputs
                 .iter()
@@ -213,7 +213,7 @@ impl Drafts {
             match owner {
                 Some(owner) => {
                     by_stem.extend(stem_in_directory(&piece).map(|stem| (stem, owner)));
-                    self.drafts[owner].take(piece);
+                    self.units[owner].take(piece);
                 }
                 None => unclaimed.push(piece),
             }
@@ -221,13 +221,13 @@ impl Drafts {
         let with_dep_info: BTreeSet<_> = dep_infos.iter().filter_map(stem_in_directory).collect();
         for piece in dep_infos {
             match stem_in_directory(&piece).and_then(|stem| by_stem.get(&stem)) {
-                Some(&owner) => self.drafts[owner].take(piece),
+                Some(&owner) => self.units[owner].take(piece),
                 None => self.leave_out(&piece, LeftOutReason::Leftover),
             }
         }
         // Only a build script that ran can have put strangers here.
         let has_runs = self
-            .drafts
+            .units
             .iter()
             .any(|draft| draft.hash_files().any(|(name, _)| name.flavour == "run-"));
         for piece in unclaimed {
@@ -245,7 +245,7 @@ impl Drafts {
     }
 
     fn owner_of_path(&self, path: &RelativePath) -> Option<usize> {
-        self.drafts.iter().position(|draft| {
+        self.units.iter().position(|draft| {
             draft.outputs.iter().any(|entry| {
                 entry.file.path == *path || entry.file.path.strip_prefix(path).is_some()
             })

@@ -187,7 +187,7 @@ pub(super) fn move_unit(unit: &Unit, from: &Path, to: &Path) {
 }
 
 fn remove_remainders() {
-    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let hour_ago = SystemTime::now() - Duration::from_hours(1);
     let entries = fs_err::read_dir(
         Environment::of_process()
             .path("TMPDIR")

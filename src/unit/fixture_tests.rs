@@ -30,6 +30,7 @@ fn everything(layout: Layout) -> &'static Fixture {
             &["test", "--no-run"][..],
             &["build", "--examples", "--bins"],
             &["check", "--tests"],
+            &["clippy"],
             &["doc", "--no-deps"],
             &["build", "--release", "-p", "app"],
             &["build", "-p", "app", "--target", host()],
@@ -159,7 +160,7 @@ fn assert_all_accounted_for(tree: &TargetTree) {
     );
 }
 
-/// Package and kind of each unit of a profile directory, as `package kind origin`, with how many there are.
+/// How many units a profile directory has of each package, kind and origin.
 fn summary(tree: &TargetTree, profile: &str) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for unit in tree
@@ -176,10 +177,11 @@ fn summary(tree: &TargetTree, profile: &str) -> String {
             .entry(format!("{} {:?} {origin}", unit.id.package, unit.kind))
             .or_default() += 1;
     }
-    counts
+    let lines: Vec<_> = counts
         .into_iter()
         .map(|(unit, count)| format!("{unit} {count}\n"))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 fn the<'a>(
@@ -261,7 +263,7 @@ fn kinds_and_origins_are_those_that_cargo_built(#[values(Layout::V1, Layout::V2)
         let debug = summary(&tree, "debug");
         assert_eq!(debug.contains("native Doc"), layout == Layout::V2);
         insta::assert_snapshot!(debug.replace("native Doc . 1\n", ""), @r"
-        app Check . 1
+        app Check . 3
         app Doc . 1
         app Executable . 2
         app Library . 1
@@ -271,20 +273,21 @@ fn kinds_and_origins_are_those_that_cargo_built(#[values(Layout::V1, Layout::V2)
         cfg-if Library cfg 1
         gitty Check git 1
         gitty Library git 1
-        itoa Check . 1
+        itoa Check . 2
         itoa Check itoa 1
         itoa Doc . 1
         itoa Library . 1
         itoa Library itoa 1
         itoa Test . 1
         itoa TestCheck . 1
+        mac Check . 1
         mac Doc . 1
-        mac ProcMacro . 1
+        mac ProcMacro . 2
         mac Test . 1
         mac TestCheck . 1
-        native BuildScript . 1
-        native BuildScriptRun . 1
-        native Check . 1
+        native BuildScript . 2
+        native BuildScriptRun . 2
+        native Check . 2
         native Library . 1
         native Test . 1
         native TestCheck . 1
@@ -305,7 +308,7 @@ fn every_unit_knows_when_and_how_long_it_was_compiled(
         assert!(unit.compile_time.is_some(), "{:?}", unit.id);
         let last = unit.files.last().expect("it has files");
         assert!(
-            last.is_fingerprint && !last.path.as_str().ends_with(".json"),
+            last.is_fingerprint && !last.path.as_str().contains(".json"),
             "{last:?}"
         );
     }

@@ -130,11 +130,11 @@ fn is_interface(kind: UnitKind, file: &UnitFile) -> bool {
     let extension = extension(file.path.file_name());
     file.kind == FileKind::File
         && !file.is_fingerprint
-        && match (kind, extension) {
-            // A build script's `out` may hold anything, by any name.
-            (UnitKind::BuildScriptRun, _) => false,
-            (_, Some("rmeta")) => true,
-            (UnitKind::ProcMacro, Some("so" | "dylib" | "dll")) => true,
+        // A build script's `out` may hold anything, by any name.
+        && kind != UnitKind::BuildScriptRun
+        && match extension {
+            Some("rmeta") => true,
+            Some("so" | "dylib" | "dll") => kind == UnitKind::ProcMacro,
             _ => false,
         }
 }

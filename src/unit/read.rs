@@ -58,7 +58,7 @@ pub fn read_target(directory: &Path, sources: &SourceRoots) -> Result<TargetTree
     let mut drafts = Vec::new();
     for profile in scan.profiles {
         let sorted = Drafts::of(profile);
-        drafts.extend(sorted.drafts);
+        drafts.extend(sorted.units);
         tree.shared.extend(sorted.shared);
         tree.left_out.extend(sorted.left_out);
     }
@@ -70,7 +70,7 @@ pub fn read_target(directory: &Path, sources: &SourceRoots) -> Result<TargetTree
     for unit in read {
         match unit {
             Ok(unit) => keep_newest(unit, &mut units, &mut tree),
-            Err((draft, reason)) => leave_out(&draft, reason, &mut tree),
+            Err(refused) => leave_out(&refused.draft, refused.reason, &mut tree),
         }
     }
     tree.units = units.into_values().collect();
@@ -121,21 +121,29 @@ fn keep_newest(unit: Unit, units: &mut BTreeMap<UnitId, Unit>, tree: &mut Target
         }));
 }
 
-/// Reads the small files of a unit; gives the draft back with the reason if it is not worth storing.
-fn finish(
+/// A unit that is not worth storing.
+struct Refused {
     draft: Draft,
-    directory: &Path,
-    sources: &SourceRoots,
-) -> Result<Unit, (Draft, LeftOutReason)> {
+    reason: LeftOutReason,
+}
+
+impl Refused {
+    fn because(reason: LeftOutReason, draft: Draft) -> Result<Unit, Box<Self>> {
+        Err(Box::new(Self { draft, reason }))
+    }
+}
+
+/// Reads the small files of a unit; gives the draft back with the reason if it is not worth storing.
+fn finish(draft: Draft, directory: &Path, sources: &SourceRoots) -> Result<Unit, Box<Refused>> {
     if draft.is_unpackable {
-        return Err((draft, LeftOutReason::Unpackable));
+        return Refused::because(LeftOutReason::Unpackable, draft);
     }
     let Some(read) = read_fingerprints(&draft, directory) else {
-        return Err((draft, LeftOutReason::Incomplete));
+        return Refused::because(LeftOutReason::Incomplete, draft);
     };
     let kind = kind_of(&read.flavour, &read.kind, &draft);
     if !has_outputs(kind, &draft) {
-        return Err((draft, LeftOutReason::Incomplete));
+        return Refused::because(LeftOutReason::Incomplete, draft);
     }
     let started = match kind {
         UnitKind::BuildScriptRun => run_file(&draft, "invoked.timestamp"),
