@@ -53,6 +53,22 @@ const NAMES: &[(&str, &str)] = &[
         "CARGO_RESOLVER_FEATURE_UNIFICATION",
         "which features packages are built with",
     ),
+    (
+        "CARGO_UNSTABLE_BUILD_STD",
+        "nightly: builds the standard library",
+    ),
+    (
+        "CARGO_UNSTABLE_BUILD_STD_FEATURES",
+        "nightly: with these features",
+    ),
+    (
+        "CARGO_UNSTABLE_CODEGEN_BACKEND",
+        "nightly: lets profiles choose a backend",
+    ),
+    (
+        "CARGO_UNSTABLE_TRIM_PATHS",
+        "nightly: lets profiles trim paths",
+    ),
     ("CRATE_CC_NO_DEFAULTS", "cc: no default flags"),
     ("CROSS_COMPILE", "cc: prefix of the tools' names"),
     ("CPATH", "C compilers: where headers are found"),

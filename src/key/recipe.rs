@@ -255,3 +255,221 @@ pub fn interface_part(interface: Digest) -> KeyPart {
     let fact = Fact::new("dependencies", interface.to_string());
     KeyPart::new(PartName::Interface, [fact])
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::subsequence};
+
+    use super::*;
+    use crate::key::{Match, compare};
+
+    fn facts() -> KeyFacts {
+        let list = |facts: &[(&str, &str)]| -> Vec<Fact> {
+            facts
+                .iter()
+                .map(|&(label, value)| Fact::new(label, value))
+                .collect()
+        };
+        KeyFacts {
+            platform: Platform {
+                os: "linux".into(),
+                arch: "x86_64".into(),
+                distribution: Some("ubuntu 24.04".into()),
+                libc: Some("glibc 2.39".into()),
+                cpu: None,
+            },
+            cargo_home: "/home/runner/.cargo".into(),
+            locations: list(&[("workspace .", "/w"), ("target target", "/w/target")]),
+            toolchain: Some(Toolchain {
+                compilers: vec![Compiler {
+                    release: "1.95.0".into(),
+                    commit_date: "2026-04-14".into(),
+                    commit_hash: "59807616e1fa2540724bfbac14d7976d7e4a3860".into(),
+                    host: "x86_64-unknown-linux-gnu".into(),
+                    summary: "rustc 1.95.0 (59807616e 2026-04-14)".into(),
+                }],
+                targets: vec!["wasm32-wasip1".into(), "x86_64-unknown-linux-musl".into()],
+            }),
+            env: list(&[("CC", "sha256:1"), ("RUSTFLAGS", "sha256:2")]),
+            job: JobIdentity::Local,
+            packages: list(&[
+                ("package memchr", "2.8.3 crates.io 1"),
+                ("package syn", "1.0.109 crates.io 2"),
+                ("package syn", "2.0.1 crates.io 3"),
+            ]),
+            settings: list(&[
+                ("Cargo.toml [profile.dev]", "{debug = 1}"),
+                ("a/Cargo.toml [features]", "{x = []}"),
+            ]),
+        }
+    }
+
+    fn tree() -> KeyPart {
+        KeyPart::new(PartName::Tree, [Fact::new("HEAD", "1")])
+    }
+
+    /// Every question of a project, for one interface, tree and list.
+    fn questions(facts: &KeyFacts) -> Vec<Question> {
+        let interface = Digest::of_bytes(b"interface");
+        vec![
+            facts.registry(),
+            facts.deps().expect("the toolchain is known"),
+            facts
+                .workspace(interface, &tree())
+                .expect("the toolchain is known"),
+            facts.tools(),
+            facts.extra(&["a".into(), "b".into()]),
+        ]
+    }
+
+    /// Tier and part of everything that differs between the keys of two projects.
+    fn differing(one: &KeyFacts, other: &KeyFacts) -> String {
+        let mut found = Vec::new();
+        for (one, other) in questions(one).into_iter().zip(questions(other)) {
+            for (a, b) in one.parts.iter().zip(&other.parts) {
+                if a.digest() != b.digest() {
+                    found.push(format!("{}/{}", one.tier, a.name.as_str()));
+                }
+            }
+        }
+        found.join(" ")
+    }
+
+    const PLATFORM: &str = "deps/platform workspace/platform tools/platform extra/platform";
+
+    #[rstest::rstest]
+    #[case::os(|f: &mut KeyFacts| f.platform.os = "macos".into(), PLATFORM)]
+    #[case::arch(|f: &mut KeyFacts| f.platform.arch = "aarch64".into(), PLATFORM)]
+    #[case::distribution(|f: &mut KeyFacts| f.platform.distribution = Some("ubuntu 22.04".into()), PLATFORM)]
+    #[case::no_distribution(|f: &mut KeyFacts| f.platform.distribution = None, PLATFORM)]
+    #[case::libc(|f: &mut KeyFacts| f.platform.libc = Some("musl 1.2.5".into()), PLATFORM)]
+    #[case::cpu(|f: &mut KeyFacts| f.platform.cpu = Some(Cpu { model: "Xeon".into(), features: vec![] }), PLATFORM)]
+    #[case::cargo_home(|f: &mut KeyFacts| f.cargo_home = "/root/.cargo".into(), PLATFORM)]
+    #[case::checkout(|f: &mut KeyFacts| f.locations[0].value = "/elsewhere".into(), "workspace/platform")]
+    #[case::target_directory(|f: &mut KeyFacts| f.locations[1].value = "/elsewhere".into(), "workspace/platform")]
+    #[case::release(|f: &mut KeyFacts| compiler(f).release = "1.94.0".into(), "deps/toolchain workspace/toolchain")]
+    #[case::commit(|f: &mut KeyFacts| compiler(f).commit_hash = "0".into(), "deps/toolchain workspace/toolchain")]
+    #[case::host(|f: &mut KeyFacts| compiler(f).host = "x".into(), "deps/toolchain workspace/toolchain")]
+    #[case::build(|f: &mut KeyFacts| compiler(f).summary = "x".into(), "deps/toolchain workspace/toolchain")]
+    #[case::targets(|f: &mut KeyFacts| targets(f).truncate(1), "deps/toolchain workspace/toolchain")]
+    #[case::env_value(|f: &mut KeyFacts| f.env[0].value = "sha256:3".into(), "deps/env workspace/env")]
+    #[case::env_name(|f: &mut KeyFacts| f.env[0].label = "CXX".into(), "deps/env workspace/env")]
+    #[case::job(|f: &mut KeyFacts| f.job = JobIdentity::Shared("x".into()), "deps/job workspace/job tools/job extra/job")]
+    #[case::package(|f: &mut KeyFacts| f.packages[0].value = "2.8.2 crates.io 0".into(), "registry/packages deps/lock extra/lock")]
+    #[case::one_version(|f: &mut KeyFacts| drop(f.packages.pop()), "registry/packages deps/lock extra/lock")]
+    #[case::setting(|f: &mut KeyFacts| f.settings[0].value = "{}".into(), "deps/lock extra/lock")]
+    fn each_fact_changes_exactly_the_parts_that_it_should(
+        #[case] change: fn(&mut KeyFacts),
+        #[case] expected: &str,
+    ) {
+        let mut changed = facts();
+        change(&mut changed);
+        assert_eq!(differing(&facts(), &changed), expected);
+    }
+
+    fn compiler(facts: &mut KeyFacts) -> &mut Compiler {
+        let toolchain = facts.toolchain.as_mut().expect("it is known");
+        &mut toolchain.compilers[0]
+    }
+
+    fn targets(facts: &mut KeyFacts) -> &mut Vec<String> {
+        &mut facts.toolchain.as_mut().expect("it is known").targets
+    }
+
+    #[test]
+    fn restore_keys_go_as_far_as_the_table_says() {
+        let counts: Vec<_> = questions(&facts())
+            .iter()
+            .map(|question| {
+                let parts: Vec<_> = question
+                    .parts
+                    .iter()
+                    .map(|part| part.name.as_str())
+                    .collect();
+                let set = if question.open_ended { "-set" } else { "" };
+                format!(
+                    "{}: {}{set}, at least ({})",
+                    question.tier,
+                    parts.join("-"),
+                    parts[..question.least].join("-")
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(counts.join("\n"), @"
+        registry: packages-set, at least ()
+        deps: platform-toolchain-env-job-lock-set, at least (platform-toolchain-env)
+        workspace: platform-toolchain-env-job-interface-tree, at least (platform-toolchain-env-job-interface)
+        tools: platform-job-set, at least (platform)
+        extra: platform-job-list-lock, at least (platform-job-list)
+        ");
+    }
+
+    /// Keys of one release must be found by the next: these may never change.
+    #[test]
+    fn keys_stay_the_same_from_release_to_release() {
+        let keys: Vec<_> = questions(&facts()).iter().map(Question::key).collect();
+        insta::assert_snapshot!(keys.join("\n"), @r"
+        hotcrate-v1-registry-9c8b897e-
+        hotcrate-v1-deps-dc267d6a-9eb8716d-b3677fde-7fd7787e-05b6b3bc-
+        hotcrate-v1-workspace-8a153bf4-9eb8716d-b3677fde-7fd7787e-06eba26c-ca6f0582
+        hotcrate-v1-tools-dc267d6a-7fd7787e-
+        hotcrate-v1-extra-dc267d6a-7fd7787e-e265ed11-05b6b3bc
+        ");
+    }
+
+    #[test]
+    fn without_a_toolchain_only_target_directories_go_without_keys() {
+        let mut facts = facts();
+        let registry = facts.registry();
+        facts.toolchain = None;
+        assert_eq!(facts.deps(), Err(UnknownToolchain));
+        assert!(facts.workspace(Digest::of_bytes(b""), &tree()).is_err());
+        assert_eq!(facts.registry(), registry);
+    }
+
+    #[test]
+    fn an_entry_answers_its_own_question_exactly() {
+        for question in questions(&facts()) {
+            assert_eq!(compare(&question.parts, &question), Match::Exact);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_in_which_facts_are_found_never_matters(
+            packages in Just(facts().packages).prop_shuffle(),
+            settings in Just(facts().settings).prop_shuffle(),
+            env in Just(facts().env).prop_shuffle(),
+            locations in Just(facts().locations).prop_shuffle(),
+            targets in Just(vec!["wasm32-wasip1", "x86_64-unknown-linux-musl"]).prop_shuffle(),
+            directories in Just(vec!["a".to_owned(), "b".to_owned()]).prop_shuffle(),
+            again in subsequence(facts().packages, 0..3),
+        ) {
+            let mut shuffled = facts();
+            // Two workspaces may lock the same package: it counts once.
+            shuffled.packages = packages.into_iter().chain(again).collect();
+            shuffled.settings = settings;
+            shuffled.env = env;
+            shuffled.locations = locations;
+            *self::targets(&mut shuffled) = targets.into_iter().map(str::to_owned).collect();
+            prop_assert_eq!(questions(&shuffled), questions(&facts()));
+            prop_assert_eq!(
+                shuffled.extra(&directories).key(),
+                facts().extra(&["a".into(), "b".into()]).key()
+            );
+        }
+
+        #[test]
+        fn whatever_a_package_is_called_it_counts_for_downloads_and_dependencies_only(
+            name in "[a-z]{1,8}",
+            version in "[0-9]\\.[0-9]\\.[0-9]",
+        ) {
+            let mut more = facts();
+            more.packages.push(Fact::new(format!("package x{name}"), version));
+            prop_assert_eq!(
+                differing(&facts(), &more),
+                "registry/packages deps/lock extra/lock"
+            );
+        }
+    }
+}

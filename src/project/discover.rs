@@ -11,6 +11,7 @@ use std::{
 use super::{
     ManifestError, Note, Project, Request, TargetRole, Workspace, WorkspaceLine,
     config::{self, ConfigFile},
+    note,
     paths::{cargo_home, physical},
     platform,
     roots::{self, Candidate},
@@ -88,10 +89,11 @@ pub fn discover(request: &Request, environment: &Environment) -> Result<Project,
     let mut places = Vec::new();
     for line in &request.workspaces {
         let place = existing(&directory.join(&line.directory))?;
+        let config = config::read_files(&place, &directory, &cargo_home, &mut notes);
         places.push(Place {
             line,
-            config: config::read_files(&place, &directory, &cargo_home, &mut notes),
-            settings: config::settings(&place, &cargo_home, environment, &mut notes),
+            settings: config::settings(&config, &place, environment),
+            config,
             directory: place,
         });
     }
@@ -189,7 +191,7 @@ fn toolchain(
         match answer {
             Ok(compiler) => compilers.push(compiler.clone()),
             Err(error) => notes.push(Note::ToolchainUnknown {
-                reason: error.to_string(),
+                reason: note::worded(error),
             }),
         }
     }

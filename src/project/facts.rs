@@ -35,11 +35,14 @@ impl Project {
         }
     }
 
-    /// What to read for the `tree` part: the workspaces and the path dependencies outside of them, without what Cargo
+    /// What to read for the `tree` part: the workspaces, and members and path dependencies outside of them, without what Cargo
     /// downloads and builds.
     pub fn tree_request(&self) -> TreeRequest<'_> {
         let directories = self.workspaces.iter().flat_map(|workspace| {
-            std::iter::once(&workspace.root).chain(&workspace.path_dependencies)
+            let members = workspace.members.iter().map(|member| &member.directory);
+            std::iter::once(&workspace.root)
+                .chain(members)
+                .chain(&workspace.path_dependencies)
         });
         let targets = self.roots.iter().map(|root| &root.directory);
         // Where the user names a target directory, Cargo's own is none of the project's files either.

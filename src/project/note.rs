@@ -1,6 +1,6 @@
 //! What discovery found odd, and what that costs.
 
-use std::{fmt, path::PathBuf};
+use std::{error::Error, fmt, path::PathBuf};
 
 /// Something that the user should hear of. Its `Display` is one sentence, without a stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,4 +80,16 @@ impl fmt::Display for Note {
             ),
         }
     }
+}
+
+/// An error and its causes in one line.
+pub(super) fn worded(error: &dyn Error) -> String {
+    let mut parts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        parts.push(error.to_string());
+        cause = error.source();
+    }
+    let text = parts.join(": ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -292,6 +292,8 @@ fn without_a_lockfile_the_manifests_stand_in_and_a_note_says_so() {
     let fixture = Fixture::new(&[("Cargo.toml", &with_dependency("2"))]);
     let project = fixture.discover();
     assert!(matches!(project.notes[..], [Note::LockfileMissing { .. }]));
+    let lockfile = fixture.project().join("Cargo.lock");
+    assert!(!lockfile.exists(), "discovery resolves nothing");
     let before = fixture.facts();
     fixture.write("Cargo.toml", &with_dependency("2.8"));
     assert_ne!(before.packages, fixture.facts().packages);

@@ -54,7 +54,9 @@ pub fn read_tree(request: &TreeRequest<'_>, environment: &Environment) -> Tree {
             let excluded: BTreeSet<_> = request
                 .excluded
                 .iter()
-                .map(|path| physical(path).unwrap_or_else(|_| path.clone()))
+                // A target directory may be a link: neither the link nor what it leads to counts.
+                .flat_map(|path| [Some(path.clone()), physical(path).ok()])
+                .flatten()
                 .collect();
             let mut paths = BTreeSet::new();
             let mut unreadable = Vec::new();

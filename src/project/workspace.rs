@@ -9,6 +9,7 @@ use super::{
     DiscoverError, Note,
     config::ConfigFile,
     manifests::{self, ManifestFile},
+    note,
     paths::{physical, relative_text},
 };
 use crate::{
@@ -188,8 +189,7 @@ fn read_lockfile(root: &Path, notes: &mut Vec<Note>) -> Option<Lockfile> {
     match lockfile::parse(&text) {
         Ok(lockfile) => Some(lockfile),
         Err(error) => {
-            let reason = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
+            let reason = note::worded(&error);
             notes.push(Note::LockfileUnreadable { path, reason });
             None
         }
