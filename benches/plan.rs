@@ -23,14 +23,12 @@ const DEPENDENCIES: &str = r#"
 aws-sdk-s3 = "1"
 axum = "0.8"
 clap = { version = "4", features = ["derive"] }
-image = "0.25"
 regex = "1"
 reqwest = "0.12"
 serde_json = "1"
 sqlx = { version = "0.8", features = ["runtime-tokio", "postgres", "sqlite"] }
 tokio = { version = "1", features = ["full"] }
 tracing-subscriber = "0.3"
-wasmtime = "30"
 "#;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -56,7 +56,7 @@ fn output_input_and_arguments_go_through_untouched() {
 #[case::interrupt(Signal::INT, 130)]
 #[case::hang_up(Signal::HUP, 129)]
 fn a_signal_ends_the_command_and_shows_in_the_status(#[case] signal: Signal, #[case] code: i32) {
-    let ended = signalled(signal, "echo ready; exec sleep 600");
+    let ended = signalled(signal, "echo ready; exec sleep 60");
     assert_eq!(ended.code(), Some(code), "{}", ended.stderr);
 }
 
@@ -65,7 +65,7 @@ fn a_signal_ends_the_command_and_shows_in_the_status(#[case] signal: Signal, #[c
 #[case::interrupt(Signal::INT, "INT")]
 fn a_command_that_handles_a_signal_decides_the_status(#[case] signal: Signal, #[case] name: &str) {
     // `wait` returns at once when a trapped signal arrives; a plain `sleep` would hold the trap back.
-    let script = format!("trap 'kill $!; exit 7' {name}; sleep 600 & echo ready; wait $!");
+    let script = format!("trap 'kill $!; exit 7' {name}; sleep 60 & echo ready; wait $!");
     let ended = signalled(signal, &script);
     assert_eq!(ended.code(), Some(7), "{}", ended.stderr);
 }

@@ -4,14 +4,14 @@
 //! machine to machine and from run to run: what must hold does not.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use crate::support::{
-    Sandbox, Tree, checkout, entries_of_store, fixture, members, staging_under, unversioned,
+    Sandbox, checkout, entries_of_store, fixture, members, staging_under, unversioned,
 };
 
 const BUILD: [&str; 4] = ["cargo", "build", "--locked", "-v"];
@@ -22,7 +22,6 @@ fn a_restore_that_is_killed_at_any_moment_leaves_a_working_build() {
     let sandbox = Sandbox::new();
     let first = checkout(&sandbox, &fixture("small"), "first");
     sandbox.hotcrate(&first).run(&BUILD).success();
-    let stored = Tree::of(&sandbox.store());
 
     sandbox.empty_cargo_home();
     let measured = checkout(&sandbox, &fixture("small"), "measured");
@@ -37,21 +36,13 @@ fn a_restore_that_is_killed_at_any_moment_leaves_a_working_build() {
 
         let next = sandbox.hotcrate(&clone).run(&BUILD).success();
         assert_eq!(next.warnings(), Vec::<&str>::new(), "moment {moment}");
-        assert_eq!(staging_under(&clone), Vec::<std::path::PathBuf>::new());
-        assert_eq!(
-            staging_under(&sandbox.cargo_home()),
-            Vec::<std::path::PathBuf>::new()
-        );
+        assert_eq!(staging_under(&clone), Vec::<PathBuf>::new());
+        assert_eq!(staging_under(&sandbox.cargo_home()), Vec::<PathBuf>::new());
         assert!(works(&sandbox, &clone), "moment {moment}");
     }
-    assert_eq!(
-        entries_of_store(&sandbox.store(), None).len(),
-        stored
-            .paths()
-            .filter(|path| path.to_string_lossy().contains("hotcrate-v1-"))
-            .count(),
-        "restoring stores nothing"
-    );
+    for entry in entries_of_store(&sandbox.store(), None) {
+        assert!(!members(&entry).is_empty(), "{}", entry.display());
+    }
 }
 
 #[test]
@@ -77,9 +68,9 @@ fn a_save_that_is_killed_at_any_moment_leaves_no_partial_entry() {
         let clone = unversioned(&sandbox, &fixture("small"), &format!("clone-{moment}"));
         let next = sandbox.hotcrate(&clone).store(&store).run(&BUILD).success();
         assert_eq!(next.warnings(), Vec::<&str>::new(), "moment {moment}");
-        assert_eq!(staging_under(&store), Vec::<std::path::PathBuf>::new());
-        assert_eq!(staging_under(&built), Vec::<std::path::PathBuf>::new());
-        assert_eq!(staging_under(&clone), Vec::<std::path::PathBuf>::new());
+        assert_eq!(staging_under(&store), Vec::<PathBuf>::new());
+        assert_eq!(staging_under(&built), Vec::<PathBuf>::new());
+        assert_eq!(staging_under(&clone), Vec::<PathBuf>::new());
         assert!(
             ["saved", "skipped", "raced"].contains(&next.report().save("deps").outcome.as_str()),
             "{:?}",
