@@ -7,7 +7,7 @@ use walkdir::WalkDir;
 
 const LONGEST_FILE: usize = 600;
 
-/// What a module may know: everything below it, and nothing beside or above it.
+/// What a module may know: everything below it, and nothing beside or above it. Pure ones may know each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Layer {
     /// Words that everybody shares.
@@ -18,8 +18,10 @@ enum Layer {
     Ground,
     /// Modules with effects. They do not know each other.
     Effects,
-    /// Puts the others together.
+    /// What is given to whoever puts the others together.
     Wiring,
+    /// Puts the others together.
+    Engine,
     /// The subcommands.
     Commands,
     /// The command line and `main`.
@@ -33,7 +35,7 @@ const LAYERS: [(&str, Layer); 28] = [
     ("cli", Layer::Top),
     ("commands", Layer::Commands),
     ("console", Layer::Effects),
-    ("engine", Layer::Wiring),
+    ("engine", Layer::Engine),
     ("entry", Layer::Pure),
     ("environment", Layer::Words),
     ("fail_open", Layer::Wiring),
@@ -58,28 +60,31 @@ const LAYERS: [(&str, Layer); 28] = [
     ("unit", Layer::Effects),
 ];
 
-/// Words that lie in a module with effects, for the reason beside them.
-const SHARED_TYPES: [(&str, &str); 6] = [
-    ("tier::TierName", "a word"),
-    ("tier::UnknownTier", "its parse error"),
-    ("tier::name", "where both are"),
-    (
-        "unit::Unit",
-        "units are what rules are about; also UnitId, UnitKind, UnitRecord…",
-    ),
-    ("settings::Verbosity", "how much to say is the user's word"),
-    ("cli::CommonArguments", "settings are checked arguments"),
+/// Words that lie in a module with effects.
+const SHARED_TYPES: [&str; 10] = [
+    // What rules are about. The last covers UnitId, UnitKind, UnitRecord, and so on.
+    "unit::AccessTimes",
+    "unit::Fingerprint",
+    "unit::Layout",
+    "unit::Origin",
+    "unit::Unit",
+    "tier::TierName",
+    "tier::UnknownTier",
+    "tier::name",
+    // How much to say is the user's word.
+    "settings::Verbosity",
+    // Settings are checked arguments.
+    "cli::CommonArguments",
 ];
 
 /// A module and one that it may know although the layers forbid it, with the reason.
-const EXCEPTIONS: [(&str, &str, &str); 3] = [
+const EXCEPTIONS: [(&str, &str, &str); 2] = [
     ("commands", "cli", "dispatches on the parsed command line"),
     (
         "state",
         "tier::tools",
         "keeps what was in CARGO_HOME/bin before",
     ),
-    ("policy", "environment", "a word"),
 ];
 
 #[test]
@@ -87,6 +92,9 @@ fn dependencies_point_one_way() {
     let mut breaches = Vec::new();
     for (path, text) in sources() {
         let from = module_of(&path);
+        if from.ends_with("tests") {
+            continue;
+        }
         for to in crate_paths(&production_part(&text)) {
             if !may_know(&from, &to) {
                 breaches.push(format!("{}: crate::{to}", path.display()));
@@ -142,14 +150,16 @@ fn may_know(from: &str, to: &str) -> bool {
     if from == "lib" || top(from) == top(to) {
         return true;
     }
-    let shared = SHARED_TYPES
-        .iter()
-        .any(|(shared, _)| to.starts_with(shared));
+    let shared = SHARED_TYPES.iter().any(|shared| to.starts_with(shared));
     let excepted = EXCEPTIONS
         .iter()
         .any(|(who, whom, _)| begins(from, who) && begins(to, whom));
-    let below = matches!((layer(from), layer(to)), (Some(from), Some(to)) if to < from);
-    shared || excepted || below
+    let allowed = match (layer(from), layer(to)) {
+        (Some(Layer::Pure), Some(Layer::Pure)) => true,
+        (Some(from), Some(to)) => to < from,
+        _ => false,
+    };
+    shared || excepted || allowed
 }
 
 /// The layer of the longest path in the table that `module` begins with.
@@ -267,7 +277,8 @@ fn use_trees_are_taken_apart() {
 #[test]
 fn what_may_know_what_follows_the_layers() {
     for (from, to, may) in [
-        ("policy", "report::RunReport", false),
+        ("policy", "key::Question", true),
+        ("policy", "state::RunState", false),
         ("engine::restore", "store::Store", true),
         ("store::dir", "archive::Member", false),
         ("store::dir", "archive::path::RelativePath", true),
