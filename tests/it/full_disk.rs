@@ -1,0 +1,130 @@
+//! A full disk costs the cache, not the job.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use crate::support::{Sandbox, Tree, checkout, entries_of_store, fixture, members, staging_under};
+
+const BUILD: [&str; 4] = ["cargo", "build", "--locked", "-v"];
+const BOTH: [&str; 3] = [
+    "sh",
+    "-c",
+    "cargo build --locked -v && cargo build --locked --release -v",
+];
+
+#[test]
+fn a_target_directory_that_the_entry_does_not_fit_into_is_built_cold() {
+    let sandbox = Sandbox::new();
+    let first = checkout(&sandbox, &fixture("small"), "first");
+    sandbox.hotcrate(&first).run(&BOTH).success();
+    // Room for one profile, whose build is what counts, and not for the two that the entry holds.
+    let needed = bytes_below(&first.join("target/debug"));
+    let stored = needed + bytes_below(&first.join("target/release/deps"));
+    assert!(stored > needed);
+    let clone = checkout(&sandbox, &fixture("small"), "second");
+    let Some(disk) = SmallDisk::mount(clone.join("target"), needed + (256 << 10)) else {
+        return;
+    };
+    fill(&clone.join("target"), needed * 4 / 5);
+
+    let restored = sandbox.hotcrate(&clone).restore().success();
+    let deps = restored.report().restore("deps");
+    assert_ne!(deps.outcome, "exact", "{deps:?}");
+    assert_eq!(restored.warnings().len(), 1, "{}", restored.stderr);
+    fs::remove_file(clone.join("target/filler")).unwrap();
+    assert!(Tree::of(&clone.join("target")).is_empty());
+    assert!(staging_under(&clone).is_empty());
+    sandbox.hotcrate(&clone).run(&BUILD).success();
+    drop(disk);
+}
+
+#[test]
+fn a_store_that_is_full_keeps_no_partial_entry_and_fails_no_job() {
+    let sandbox = Sandbox::new();
+    let clone = checkout(&sandbox, &fixture("small"), "clone");
+    let Some(disk) = SmallDisk::mount(sandbox.store(), 192 << 10) else {
+        return;
+    };
+    let run = sandbox.hotcrate(&clone).run(&BUILD).success();
+    assert_eq!(run.report().save("deps").outcome, "failed");
+    assert!(!run.warnings().is_empty(), "{}", run.stderr);
+    for entry in entries_of_store(&sandbox.store(), None) {
+        assert!(!members(&entry).is_empty(), "{}", entry.display());
+    }
+    drop(disk);
+}
+
+#[test]
+fn a_full_cargo_home_leaves_no_half_restored_registry() {
+    let sandbox = Sandbox::new();
+    let first = checkout(&sandbox, &fixture("small"), "first");
+    sandbox.hotcrate(&first).run(&BUILD).success();
+    sandbox.empty_cargo_home();
+    let second = checkout(&sandbox, &fixture("small"), "second");
+    let Some(disk) = SmallDisk::mount(sandbox.cargo_home(), 64 << 10) else {
+        return;
+    };
+    let restored = sandbox.hotcrate(&second).restore().success();
+    let registry = restored.report().restore("registry");
+    assert!(
+        ["failed", "skipped"].contains(&registry.outcome.as_str()),
+        "{registry:?}"
+    );
+    assert!(Tree::of(&sandbox.cargo_home()).is_empty());
+    assert!(staging_under(&sandbox.cargo_home()).is_empty());
+    drop(disk);
+    sandbox.hotcrate(&second).run(&BUILD).success();
+}
+
+/// A file system of a few bytes. Unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts `bytes` of memory at `at`; says so and gives up where this is not allowed.
+    fn mount(at: PathBuf, bytes: u64) -> Option<Self> {
+        fs::create_dir_all(&at).unwrap();
+        let mounted = hotcrate::process::user_command("mount".as_ref())
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(&at)
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(at)),
+            refused => {
+                use std::io::Write as _;
+                let mut stderr = std::io::stderr();
+                writeln!(
+                    stderr,
+                    "SKIPPED: a full disk needs the right to mount: {refused:?}"
+                )
+                .unwrap();
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = hotcrate::process::user_command("umount".as_ref())
+            .arg(&self.0)
+            .status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}
+
+/// Writes `bytes` of nothing.
+fn fill(directory: &Path, bytes: u64) {
+    let zeroes = vec![0; usize::try_from(bytes).unwrap()];
+    fs::write(directory.join("filler"), zeroes).unwrap();
+}
+
+fn bytes_below(directory: &Path) -> u64 {
+    walkdir::WalkDir::new(directory)
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.metadata().ok())
+        .filter(std::fs::Metadata::is_file)
+        .map(|metadata| metadata.len())
+        .sum()
+}

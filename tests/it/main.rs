@@ -1,0 +1,33 @@
+//! End-to-end tests: the binary, real Cargo, and real crates, each test in a sandbox of its own.
+//!
+//! Every module covers one promise. What they share lies in `support`: a sandbox with a home, a CARGO_HOME and a
+//! store of its own, the reading of Cargo's output into packages, and published projects fetched by Cargo itself.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on is to fail where it stands"
+)]
+
+mod architecture;
+mod damage;
+mod existing_target;
+mod readme;
+mod settings;
+mod support;
+
+// Each of these needs a POSIX shell as the command that hotcrate runs.
+#[cfg(unix)]
+mod commands;
+#[cfg(unix)]
+mod concurrency;
+#[cfg(unix)]
+mod exit_status;
+#[cfg(unix)]
+mod full_disk;
+#[cfg(unix)]
+mod interruption;
+mod layouts;
+mod lockfile;
+mod odd_projects;
+mod sources;
+mod warm_start;

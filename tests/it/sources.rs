@@ -1,0 +1,219 @@
+//! Packages from everywhere: where a unit belongs is told by where its sources lie, never by its name.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use crate::support::{
+    Sandbox, Source, checkout, copy_tree, entries_of_store, fixture, git, libraries, members,
+    replace_in, unversioned,
+};
+
+const BUILD: [&str; 4] = ["cargo", "build", "--locked", "-v"];
+const BUILD_OFFLINE: [&str; 5] = ["cargo", "build", "--locked", "--offline", "-v"];
+
+#[test]
+fn a_git_dependency_is_warm_and_works_offline() {
+    let sandbox = Sandbox::new();
+    let repository = git_repository(&sandbox);
+    let template = sandbox.path("template");
+    copy_tree(&fixture("small"), &template);
+    replace_in(
+        &template.join("greeting/Cargo.toml"),
+        "[dependencies]\n",
+        &format!(
+            "[dependencies]\nlent = {{ git = \"file://{}\" }}\n",
+            repository.display()
+        ),
+    );
+    sandbox.cargo(&template, &["generate-lockfile"]);
+    sandbox.empty_cargo_home();
+
+    let cold = sandbox
+        .hotcrate(&checkout(&sandbox, &template, "first"))
+        .run(&BUILD)
+        .success();
+    assert!(
+        cold.build
+            .compiled
+            .iter()
+            .any(|package| package.name == "lent" && package.source == Source::Git)
+    );
+    sandbox.empty_cargo_home();
+    // What is offline stays so: not even the repository is there.
+    fs::rename(&repository, sandbox.path("gone")).unwrap();
+    sandbox
+        .hotcrate(&checkout(&sandbox, &template, "second"))
+        .run(&BUILD_OFFLINE)
+        .success()
+        .warm();
+}
+
+#[test]
+fn a_changed_git_revision_compiles_that_package_anew() {
+    let sandbox = Sandbox::new();
+    let repository = git_repository(&sandbox);
+    let template = sandbox.path("template");
+    copy_tree(&fixture("small"), &template);
+    replace_in(
+        &template.join("greeting/Cargo.toml"),
+        "[dependencies]\n",
+        &format!(
+            "[dependencies]\nlent = {{ git = \"file://{}\" }}\n",
+            repository.display()
+        ),
+    );
+    sandbox.cargo(&template, &["generate-lockfile"]);
+    sandbox
+        .hotcrate(&checkout(&sandbox, &template, "first"))
+        .run(&BUILD)
+        .success();
+
+    fs::write(repository.join("src/lib.rs"), "//! Lent, and changed.\n").unwrap();
+    git(
+        &sandbox,
+        &repository,
+        &["commit", "--quiet", "--all", "--message", "change"],
+    );
+    sandbox.cargo(&template, &["update", "--package", "lent"]);
+    sandbox.empty_cargo_home();
+    let run = sandbox
+        .hotcrate(&checkout(&sandbox, &template, "second"))
+        .run(&BUILD)
+        .success();
+    let compiled: Vec<_> = run.build.compiled_dependency_names().into_iter().collect();
+    assert_eq!(compiled, ["lent"], "{}", run.stderr);
+}
+
+#[test]
+fn vendored_sources_are_no_dependencies_of_cargo_home() {
+    let sandbox = Sandbox::new();
+    let template = sandbox.path("template");
+    copy_tree(&fixture("small"), &template);
+    sandbox.cargo(&template, &["vendor", "--locked", "--quiet"]);
+    fs::create_dir(template.join(".cargo")).unwrap();
+    fs::write(
+        template.join(".cargo/config.toml"),
+        "[source.crates-io]\nreplace-with = \"vendored-sources\"\n[source.vendored-sources]\ndirectory = \"vendor\"\n",
+    )
+    .unwrap();
+    for name in ["first", "second"] {
+        sandbox.empty_cargo_home();
+        let clone = checkout(&sandbox, &template, name);
+        let run = sandbox.hotcrate(&clone).run(&BUILD).success();
+        assert_eq!(run.warnings(), Vec::<&str>::new());
+    }
+    for entry in entries_of_store(&sandbox.store(), Some("deps")) {
+        let names = members(&entry);
+        assert!(!names.iter().any(|name| name.contains("itoa")), "{names:?}");
+    }
+}
+
+#[test]
+fn a_path_package_called_like_a_registry_package_is_told_apart() {
+    let sandbox = Sandbox::new();
+    let template = sandbox.path("template");
+    copy_tree(&fixture("small"), &template);
+    let own = template.join("itoa");
+    fs::create_dir_all(own.join("src")).unwrap();
+    fs::write(
+        own.join("Cargo.toml"),
+        "[package]\nname = \"itoa\"\nversion = \"9.0.0\"\nedition = \"2024\"\n",
+    )
+    .unwrap();
+    fs::write(own.join("src/lib.rs"), "//! Ours.\n").unwrap();
+    replace_in(
+        &template.join("Cargo.toml"),
+        "\"greeting\"",
+        "\"greeting\", \"itoa\"",
+    );
+    replace_in(
+        &template.join("greeting/Cargo.toml"),
+        "[dependencies]\n",
+        "[dependencies]\nours = { package = \"itoa\", path = \"../itoa\" }\n",
+    );
+    sandbox.cargo(&template, &["generate-lockfile"]);
+    sandbox
+        .hotcrate(&checkout(&sandbox, &template, "first"))
+        .run(&BUILD)
+        .success();
+    sandbox.empty_cargo_home();
+    let run = sandbox
+        .hotcrate(&checkout(&sandbox, &template, "second"))
+        .run(&BUILD)
+        .success()
+        .warm();
+    assert!(
+        run.build
+            .compiled
+            .iter()
+            .any(|package| package.name == "itoa" && package.source == Source::Path)
+    );
+    for entry in entries_of_store(&sandbox.store(), Some("deps")) {
+        let libraries = libraries(&members(&entry), "itoa");
+        assert_eq!(libraries, 1, "the registry's, not ours");
+    }
+}
+
+#[test]
+fn a_cargo_home_inside_the_repository_is_told_from_the_workspace() {
+    let mut sandbox = Sandbox::new();
+    let clone = sandbox.path("clone");
+    sandbox.set("CARGO_HOME", clone.join(".cargo-home"));
+    let lay_out = || {
+        checkout(&sandbox, &fixture("small"), "clone");
+        fs::write(clone.join(".gitignore"), "/target\n/.cargo-home\n").unwrap();
+    };
+    lay_out();
+    sandbox.hotcrate(&clone).run(&BUILD).success();
+    // Fingerprints hold the absolute CARGO_HOME: the second clone is to lie where the first did.
+    fs::rename(&clone, sandbox.path("moved-away")).unwrap();
+    lay_out();
+    sandbox
+        .hotcrate(&clone)
+        .run(&BUILD_OFFLINE)
+        .success()
+        .warm();
+}
+
+#[test]
+fn a_path_dependency_outside_the_workspace_is_compiled_from_its_own_sources() {
+    let sandbox = Sandbox::new();
+    let outside = sandbox.path("outside");
+    package(&outside, "outside");
+    let lay_out = |name: &str| {
+        let clone = unversioned(&sandbox, &fixture("small"), name);
+        replace_in(
+            &clone.join("greeting/Cargo.toml"),
+            "[dependencies]\n",
+            "[dependencies]\noutside = { path = \"../../outside\" }\n",
+        );
+        sandbox.cargo(&clone, &["metadata", "--format-version", "1", "--quiet"]);
+        clone
+    };
+    sandbox.hotcrate(&lay_out("first")).run(&BUILD).success();
+    fs::write(outside.join("src/lib.rs"), "compile_error!(\"newer\");").unwrap();
+    let second = sandbox.hotcrate(&lay_out("second")).run(&BUILD);
+    assert!(
+        !second.status.success(),
+        "a stale build:\n{}",
+        second.stderr
+    );
+}
+
+/// A repository with one package, `lent`.
+fn git_repository(sandbox: &Sandbox) -> PathBuf {
+    let template = sandbox.path("lent-template");
+    package(&template, "lent");
+    checkout(sandbox, &template, "lent.git")
+}
+
+fn package(directory: &Path, name: &str) {
+    fs::create_dir_all(directory.join("src")).unwrap();
+    fs::write(
+        directory.join("Cargo.toml"),
+        format!("[package]\nname = \"{name}\"\nversion = \"0.3.0\"\nedition = \"2024\"\n"),
+    )
+    .unwrap();
+    fs::write(directory.join("src/lib.rs"), "//! Lent.\n").unwrap();
+}

@@ -1,0 +1,19 @@
+//! What the end-to-end tests share.
+
+mod build;
+mod checkout;
+mod entry;
+mod published;
+mod report;
+mod run;
+mod sandbox;
+mod tree;
+
+pub(crate) use build::{Build, Source};
+pub(crate) use checkout::{checkout, copy_tree, fixture, git, replace_in, unversioned};
+pub(crate) use entry::{entries_of_store, entry_file, libraries, members};
+pub(crate) use published::{HEXYL, JUST, Published};
+pub(crate) use report::Report;
+pub(crate) use run::{Finished, Hotcrate};
+pub(crate) use sandbox::Sandbox;
+pub(crate) use tree::{Tree, staging_under};

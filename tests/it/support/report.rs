@@ -1,0 +1,81 @@
+//! The JSON report, as a reader outside the project would declare it.
+
+use serde::Deserialize;
+
+/// Schema 1 of `--report`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) schema: u32,
+    pub(crate) tiers: Vec<Tier>,
+    pub(crate) units: Units,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Tier {
+    #[serde(rename = "tier")]
+    pub(crate) name: String,
+    pub(crate) restore: Option<Half>,
+    pub(crate) save: Option<Half>,
+}
+
+/// The restoring or the saving of one tier.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Half {
+    pub(crate) outcome: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) key: Option<String>,
+    pub(crate) bytes: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Units {
+    pub(crate) reused: Option<u64>,
+    pub(crate) rebuilt: Option<u64>,
+    #[serde(rename = "rebuilt_units")]
+    pub(crate) compiled: Vec<RebuiltUnit>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct RebuiltUnit {
+    pub(crate) unit: String,
+    pub(crate) reason: String,
+}
+
+impl Report {
+    /// How restoring `tier` went.
+    #[track_caller]
+    pub(crate) fn restore(&self, tier: &str) -> Half {
+        let half = self.tier(tier).restore.clone();
+        half.unwrap_or_else(|| panic!("the report says nothing of restoring {tier}: {self:#?}"))
+    }
+
+    /// How saving `tier` went.
+    #[track_caller]
+    pub(crate) fn save(&self, tier: &str) -> Half {
+        let half = self.tier(tier).save.clone();
+        half.unwrap_or_else(|| panic!("the report says nothing of saving {tier}: {self:#?}"))
+    }
+
+    /// Whether a rebuilt unit of `package` is named, with a reason.
+    pub(crate) fn explains_rebuilding(&self, package: &str) -> bool {
+        self.units
+            .compiled
+            .iter()
+            .any(|unit| unit.unit.contains(package) && !unit.reason.is_empty())
+    }
+
+    #[track_caller]
+    fn tier(&self, name: &str) -> &Tier {
+        self.tiers
+            .iter()
+            .find(|tier| tier.name == name)
+            .unwrap_or_else(|| panic!("the report has no tier {name}: {self:#?}"))
+    }
+}
+
+impl Half {
+    /// The reason, or nothing.
+    pub(crate) fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_default()
+    }
+}
