@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     archive::path::RelativePath,
     key::{Digest, KeyPart},
-    tier::TierName,
+    tier::{TierName, Tool},
     unit::UnitRecord,
 };
 
@@ -50,8 +50,8 @@ pub enum Contents {
         /// The SHA-256 over the units of `deps` and their metadata.
         interface: Digest,
     },
-    /// Tools, by the name of their binary.
-    Tools(Vec<String>),
+    /// Tools, with their records.
+    Tools(Vec<Tool>),
     /// Directories, as the user listed them.
     Extra(Vec<String>),
 }

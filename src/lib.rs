@@ -22,11 +22,15 @@
 
 pub mod archive;
 pub mod cli;
+pub mod commands;
 pub mod console;
+pub mod engine;
+pub mod entry;
 pub mod environment;
 pub mod fail_open;
 pub mod key;
 pub mod place;
+pub mod platform_directory;
 pub mod policy;
 pub mod process;
 pub mod project;
@@ -34,6 +38,7 @@ pub mod prune;
 pub mod report;
 pub mod runner;
 pub mod settings;
+pub mod state;
 pub mod store;
 pub mod stream;
 pub mod tier;

@@ -8,7 +8,12 @@ use crate::environment::Environment;
 /// `~/Library/Caches/hotcrate` on macOS, `%LOCALAPPDATA%\hotcrate\cache` on Windows.
 pub fn cache(environment: &Environment) -> Option<PathBuf> {
     if cfg!(windows) {
-        Some(environment.path("LOCALAPPDATA")?.join("hotcrate").join("cache"))
+        Some(
+            environment
+                .path("LOCALAPPDATA")?
+                .join("hotcrate")
+                .join("cache"),
+        )
     } else if cfg!(target_os = "macos") {
         Some(home(environment)?.join("Library/Caches/hotcrate"))
     } else {
@@ -20,7 +25,12 @@ pub fn cache(environment: &Environment) -> Option<PathBuf> {
 /// on Linux, `~/Library/Application Support/hotcrate` on macOS, `%LOCALAPPDATA%\hotcrate\state` on Windows.
 pub fn state(environment: &Environment) -> Option<PathBuf> {
     if cfg!(windows) {
-        Some(environment.path("LOCALAPPDATA")?.join("hotcrate").join("state"))
+        Some(
+            environment
+                .path("LOCALAPPDATA")?
+                .join("hotcrate")
+                .join("state"),
+        )
     } else if cfg!(target_os = "macos") {
         Some(home(environment)?.join("Library/Application Support/hotcrate"))
     } else {

@@ -14,7 +14,7 @@ const STATUS_NOT_EXECUTABLE: u8 = 126;
 
 /// How the user's command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub(super) struct Ended {
     /// The status that hotcrate exits with: the command's own, or 128 and the number of the signal that ended it.
     pub status: u8,
     /// Whether it succeeded.
@@ -22,7 +22,7 @@ pub struct Ended {
 }
 
 /// Runs `command` to its end. An error says that it could not be started, with the status to exit with.
-pub fn run_to_end(command: &[OsString]) -> Result<Ended, (u8, io::Error)> {
+pub(super) fn run_to_end(command: &[OsString]) -> Result<Ended, (u8, io::Error)> {
     let Some((program, arguments)) = command.split_first() else {
         let empty = io::Error::new(io::ErrorKind::InvalidInput, "no command was given");
         return Err((STATUS_NOT_FOUND, empty));

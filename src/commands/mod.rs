@@ -16,7 +16,7 @@ use crate::{
     environment::Environment,
     fail_open::{self, Trouble},
     report::{RunReport, render_lines},
-    settings::{FailureMode, Settings},
+    settings::{FailureMode, Settings, Verbosity},
 };
 
 /// Everything went well, or went wrong without mattering.
@@ -50,12 +50,27 @@ fn silence_panics() {
     std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
 }
 
+/// Shows what the modules trace for those who look for a mistake.
+fn show_traces() {
+    // Fails only if somebody else listens already.
+    let _listened_to = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .try_init();
+}
+
 fn with_settings(arguments: &CommonArguments, work: impl FnOnce(&Settings, &Console) -> u8) -> u8 {
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     match Settings::check(arguments, &here) {
-        Ok(settings) => work(&settings, &Console::new(settings.verbosity)),
+        Ok(settings) => {
+            if settings.verbosity == Verbosity::Verbose {
+                show_traces();
+            }
+            work(&settings, &Console::new(settings.verbosity))
+        }
         Err(error) => {
-            Console::new(crate::settings::Verbosity::Normal).error(&error.to_string());
+            Console::new(Verbosity::Normal).error(&error.to_string());
             STATUS_USAGE
         }
     }

@@ -18,9 +18,11 @@ pub(super) fn restore(settings: &Settings, environment: &Environment, console: &
     });
     if let Some(session) = session {
         let state = session.restore(&mut report);
-        attempt(console, "a later `hotcrate save` cannot prune by use", || {
-            Ok(state::write(&state, environment)?)
-        });
+        attempt(
+            console,
+            "a later `hotcrate save` cannot prune by use",
+            || Ok(state::write(&state, environment)?),
+        );
     }
     conclude(report, settings, console)
 }

@@ -22,9 +22,7 @@ pub(super) fn run(
     let session = attempt(console, "going on without the cache", || {
         Session::begin(settings, environment, console)
     });
-    let state = session
-        .as_ref()
-        .map(|session| session.restore(&mut report));
+    let state = session.as_ref().map(|session| session.restore(&mut report));
     let ended = match child::run_to_end(command) {
         Ok(ended) => ended,
         Err((status, error)) => {

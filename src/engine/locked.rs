@@ -54,7 +54,9 @@ pub(super) fn is_needed(
         let name = path.file_name();
         if path.as_str().starts_with("registry/cache/") {
             crates.contains(name)
-        } else if path.as_str().starts_with("registry/index/") && path.parts().any(|part| part == ".cache") {
+        } else if path.as_str().starts_with("registry/index/")
+            && path.parts().any(|part| part == ".cache")
+        {
             names.contains(name)
         } else {
             true

@@ -1,16 +1,12 @@
 //! The way of one tier from the store into its directories.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, bail};
 
 use super::{
     session::Session,
-    work::{Selection, TierWork},
+    work::{Brought, Selection, TierWork},
 };
 use crate::{
     archive::{self, OpenArchive, UnpackOptions, path::RelativePath},
@@ -61,15 +57,16 @@ pub(super) fn restore_tier(
         });
     };
     let selection = work.select(&candidate.facts);
-    let placed = bring(session, work, &candidate, &selection)?;
+    let brought = bring(session, work, &candidate, &selection)?;
     let difference = key::compare(&candidate.facts.parts, question);
     report.outcome = match difference {
         Match::Exact => RestoreOutcome::Exact,
         Match::Partial(_) => RestoreOutcome::Partial,
     };
-    report.reason = [explain(&difference), placed.told(), selection.left_out]
+    report.reason = explain(&difference)
         .into_iter()
-        .flatten()
+        .chain(brought.told())
+        .chain(selection.left_out)
         .collect::<Vec<_>>()
         .join("; ");
     report.matched_key = Some(candidate.found.key.clone());
@@ -109,25 +106,6 @@ fn find(session: &Session<'_>, question: &Question) -> anyhow::Result<Option<Can
     }))
 }
 
-/// How many pieces came into place, and how many were there before.
-#[derive(Default)]
-struct Brought {
-    placed: usize,
-    present: usize,
-}
-
-impl Brought {
-    fn told(&self) -> Option<String> {
-        (self.present > 0).then(|| {
-            format!(
-                "{} of {} pieces were there already and stay as they are",
-                self.present,
-                self.present + self.placed
-            )
-        })
-    }
-}
-
 /// Unpacks an entry beside its roots, and then puts it in place.
 fn bring(
     session: &Session<'_>,
@@ -165,8 +143,8 @@ fn bring(
     drop(transfer);
     let _locks = CargoLocks::hold(&work.locks(), session.lock_wait)?;
     let mut brought = Brought::default();
-    for (name, staging) in staged {
-        put_in_place(work, &name, staging, &roots[&name], &mut brought)?;
+    for (name, staging) in &staged {
+        brought.add(work.put_in_place(name, staging, &candidate.facts)?);
     }
     Ok(brought)
 }
@@ -205,23 +183,4 @@ fn check_room(
         }
     }
     Ok(())
-}
-
-fn put_in_place(
-    work: &dyn TierWork,
-    name: &RelativePath,
-    staging: Staging,
-    directory: &Path,
-    brought: &mut Brought,
-) -> anyhow::Result<()> {
-    let pieces = work.pieces(name, staging.path())?;
-    if work.may_place_whole() && place::is_absent(directory) {
-        place::place_whole(staging, directory)?;
-        brought.placed += pieces.len();
-        return Ok(());
-    }
-    let placed = place::place_pieces(staging.path(), directory, &pieces)?;
-    brought.placed += placed.placed.len();
-    brought.present += placed.present.len();
-    work.after_placing(name, staging.path())
 }

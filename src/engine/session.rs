@@ -10,14 +10,8 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    extra::ExtraWork,
-    locked::locked_packages,
-    registry::RegistryWork,
-    restore,
-    save,
-    target::TargetWork,
-    tools::ToolsWork,
-    work::TierWork,
+    extra::ExtraWork, locked::locked_packages, registry::RegistryWork, restore, save,
+    target::TargetWork, tools::ToolsWork, work::TierWork,
 };
 use crate::{
     archive::budget::ByteBudget,
@@ -25,8 +19,7 @@ use crate::{
     environment::Environment,
     fail_open::{self, Trouble},
     key::{JobIdentity, KeyFacts, Question},
-    place,
-    platform_directory,
+    place, platform_directory,
     policy::{JobStatus, Novelty, Place, SaveContext},
     project::{self, Project, Request, WorkspaceLine},
     report::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport},
@@ -61,7 +54,6 @@ pub struct Session<'run> {
     pub(super) budget: ByteBudget,
     pub(super) threads: usize,
     pub(super) lock_wait: Duration,
-    environment: &'run Environment,
     project: Project,
     facts: KeyFacts,
     extra: ExtraRoots,
@@ -100,7 +92,6 @@ impl<'run> Session<'run> {
             lock_wait: LOCK_WAIT,
             settings,
             console,
-            environment,
             project,
             facts,
             extra,
@@ -114,7 +105,8 @@ impl<'run> Session<'run> {
         state.tools_before = Some(tools::snapshot(&self.project.cargo_home));
         for root in self.roots() {
             if let Err(error) = place::remove_stale(&root) {
-                self.console.detail(&format!("stale staging stays: {error}"));
+                self.console
+                    .detail(&format!("stale staging stays: {error}"));
             }
         }
         let works = self.works();
@@ -279,11 +271,6 @@ impl<'run> Session<'run> {
             bytes: None,
             seconds: 0.0,
         }
-    }
-
-    /// The environment that the tools see.
-    pub(super) fn environment(&self) -> &Environment {
-        self.environment
     }
 }
 

@@ -129,7 +129,11 @@ impl TargetWork<'_> {
         let new: usize = reading
             .roots
             .iter()
-            .map(|root| root.kept(self.tier).filter(|(unit, _)| root.is_new(unit)).count())
+            .map(|root| {
+                root.kept(self.tier)
+                    .filter(|(unit, _)| root.is_new(unit))
+                    .count()
+            })
             .sum();
         if new == 0 {
             return Novelty::Unchanged;
@@ -138,7 +142,11 @@ impl TargetWork<'_> {
         let is_first = job
             .state
             .is_none_or(|state| !state.restored.contains_key(&self.tier));
-        let all_new: BTreeSet<_> = reading.roots.iter().flat_map(RootReading::new_units).collect();
+        let all_new: BTreeSet<_> = reading
+            .roots
+            .iter()
+            .flat_map(RootReading::new_units)
+            .collect();
         let share = worth_saving(records.iter().map(|(_, record)| record), &all_new).share();
         let threshold = self.session.settings.save_threshold;
         if is_first || share >= threshold {

@@ -101,7 +101,10 @@ fn tier_lines(tier: &TierPlan) -> Vec<String> {
             .bytes
             .map_or_else(|| "not there".to_owned(), render_bytes);
         let directory = root.directory.display();
-        lines.push(format!("  root         {} = {directory} ({size})", root.name));
+        lines.push(format!(
+            "  root         {} = {directory} ({size})",
+            root.name
+        ));
     }
     for part in &tier.parts {
         lines.push(format!("  {} {}", part.digest, part.part.name.as_str()));
