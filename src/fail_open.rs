@@ -15,12 +15,31 @@ pub fn attempt<T>(attempted: &str, work: impl FnOnce() -> anyhow::Result<T>) -> 
     // own hands, which clean up after killed processes too, or dropped here.
     match panic::catch_unwind(panic::AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Trouble(format!("{attempted}: {error:#}"))),
+        Ok(Err(error)) => Err(Trouble(format!(
+            "{attempted}: {}",
+            one_line(&format!("{error:#}"))
+        ))),
         Err(payload) => Err(Trouble(format!(
             "{attempted}: internal error: {}",
             panic_message(payload.as_ref())
         ))),
     }
+}
+
+/// A tool's own words can have many lines. What Cargo draws below an error, the line of code that it is about, is left
+/// out: the file and the line number stay.
+fn one_line(text: &str) -> String {
+    let is_drawing = |line: &&str| {
+        line.trim_start_matches(|character: char| character.is_ascii_digit() || character == ' ')
+            .starts_with('|')
+    };
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .filter(|line| !is_drawing(line))
+        .collect();
+    lines.join(" ")
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> &str {
@@ -44,6 +63,13 @@ mod tests {
                 .context("failed to write target/debug/libfoo.rlib")
         });
         insta::assert_snapshot!(trouble.expect_err("it failed").0, @"deps not restored: failed to write target/debug/libfoo.rlib: no space left on device");
+    }
+
+    #[test]
+    fn what_cargo_says_in_several_lines_becomes_one_without_its_drawings() {
+        let says = "error: unclosed table, expected `]`\n --> app/Cargo.toml:7:14\n  |\n7 | [dependencies\n  |              ^";
+        let trouble = attempt("no cache", || Err::<(), _>(anyhow::anyhow!(says)));
+        insta::assert_snapshot!(trouble.expect_err("it failed").0, @"no cache: error: unclosed table, expected `]` --> app/Cargo.toml:7:14");
     }
 
     #[test]

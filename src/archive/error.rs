@@ -160,3 +160,23 @@ impl UnpackError {
         }
     }
 }
+
+/// Whether `error` says that the archive itself is at fault, and will be the next time too.
+pub fn is_damage(error: &(dyn std::error::Error + 'static)) -> bool {
+    let opening = error.downcast_ref::<OpenError>().is_some_and(|error| {
+        matches!(
+            error,
+            OpenError::Malformed(_)
+                | OpenError::Damaged(_)
+                | OpenError::TooLarge { .. }
+                | OpenError::Refused { .. }
+        )
+    });
+    let unpacking = error.downcast_ref::<UnpackError>().is_some_and(|error| {
+        matches!(
+            error,
+            UnpackError::Damaged { .. } | UnpackError::Refused { .. }
+        )
+    });
+    opening || unpacking
+}

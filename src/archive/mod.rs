@@ -37,7 +37,7 @@ use path::RelativePath;
 use crate::key::Digest;
 
 pub use check::symlink_refusal;
-pub use error::{OpenError, PackError, UnpackError};
+pub use error::{OpenError, PackError, UnpackError, is_damage};
 pub use open::{FIRST_RANGE, Kind, MemberInfo, OpenArchive, open};
 pub use pack::pack;
 pub use unpack::unpack;

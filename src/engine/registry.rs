@@ -48,6 +48,8 @@ impl TierWork for RegistryWork {
         staging: &Staging,
         _facts: &EntryFacts,
     ) -> anyhow::Result<Brought> {
+        // On a fresh machine there may be no CARGO_HOME yet; the pieces need a directory to go to.
+        fs_err::create_dir_all(staging.root())?;
         let tree = read_registry(staging.path(), &self.packages);
         let pieces: Vec<_> = tree.pieces.iter().map(piece).collect();
         Ok(bring_pieces(staging, &pieces)?)

@@ -40,25 +40,53 @@ pub(super) fn restore_tier(
     question: &Question,
 ) -> anyhow::Result<Restored> {
     let started = Instant::now();
-    let mut report = RestoreReport {
-        outcome: RestoreOutcome::Miss,
-        reason: String::new(),
-        key: question.key(),
-        matched_key: None,
-        bytes: None,
-        seconds: 0.0,
+    let (key, restore_keys) = (question.key(), question.restore_keys());
+    let mut restored = Restored {
+        report: RestoreReport {
+            outcome: RestoreOutcome::Miss,
+            reason: String::new(),
+            key: key.clone(),
+            matched_key: None,
+            bytes: None,
+            seconds: 0.0,
+        },
+        entry: None,
     };
-    let Some(candidate) = find(session, question)? else {
-        "nothing is stored yet that fits".clone_into(&mut report.reason);
-        report.seconds = started.elapsed().as_secs_f64();
-        return Ok(Restored {
-            report,
-            entry: None,
-        });
+    match session.store.look_up(&key, &restore_keys)? {
+        Some(found) => answer(session, work, question, &found, &mut restored)?,
+        None => restored.report.reason = explain_miss(session, question),
+    }
+    restored.report.seconds = started.elapsed().as_secs_f64();
+    Ok(restored)
+}
+
+/// Brings the entry that was found, and gives it up if it is damaged: its key would stay taken for a sound one.
+fn answer(
+    session: &Session<'_>,
+    work: &dyn TierWork,
+    question: &Question,
+    found: &Found,
+    restored: &mut Restored,
+) -> anyhow::Result<()> {
+    let brought = open(session, question, found.clone()).and_then(|candidate| {
+        let selection = work.select(&candidate.facts);
+        let brought = bring(session, work, &candidate, &selection)?;
+        Ok((candidate, selection, brought))
+    });
+    let (candidate, selection, brought) = match brought {
+        Ok(brought) => brought,
+        Err(error) => {
+            if error.chain().any(archive::is_damage)
+                && let Err(kept) = session.store.discard(found)
+            {
+                let detail = format!("the damaged entry {} stays: {kept}", found.key);
+                session.console.detail(&detail);
+            }
+            return Err(error);
+        }
     };
-    let selection = work.select(&candidate.facts);
-    let brought = bring(session, work, &candidate, &selection)?;
     let difference = key::compare(&candidate.facts.parts, question);
+    let report = &mut restored.report;
     report.outcome = match difference {
         Match::Exact => RestoreOutcome::Exact,
         Match::Partial(_) => RestoreOutcome::Partial,
@@ -71,15 +99,12 @@ pub(super) fn restore_tier(
         .join("; ");
     report.matched_key = Some(candidate.found.key.clone());
     report.bytes = Some(candidate.source.total());
-    report.seconds = started.elapsed().as_secs_f64();
-    Ok(Restored {
-        report,
-        entry: Some(RestoredEntry {
-            key: candidate.found.key,
-            exact: difference == Match::Exact,
-            facts: candidate.facts,
-        }),
-    })
+    restored.entry = Some(RestoredEntry {
+        key: candidate.found.key,
+        exact: difference == Match::Exact,
+        facts: candidate.facts,
+    });
+    Ok(())
 }
 
 fn explain(difference: &Match) -> Option<String> {
@@ -89,21 +114,35 @@ fn explain(difference: &Match) -> Option<String> {
     }
 }
 
-fn find(session: &Session<'_>, question: &Question) -> anyhow::Result<Option<Candidate>> {
-    let (key, restore_keys) = (question.key(), question.restore_keys());
-    let Some(found) = session.store.look_up(&key, &restore_keys)? else {
-        return Ok(None);
-    };
+/// Why nothing fits: by the newest entry of the tier, if there is any. Trouble with that one is none of this job's.
+fn explain_miss(session: &Session<'_>, question: &Question) -> String {
+    let nearest = session
+        .store
+        .look_up(&question.any_of_tier(), &[])
+        .ok()
+        .flatten()
+        .and_then(|found| open(session, question, found).ok());
+    let difference = nearest.and_then(|nearest| {
+        let difference = key::compare(&nearest.facts.parts, question);
+        explain(&difference)
+    });
+    match difference {
+        Some(difference) => format!("what is stored differs: {difference}"),
+        None => "nothing is stored for this project yet".to_owned(),
+    }
+}
+
+fn open(session: &Session<'_>, question: &Question, found: Found) -> anyhow::Result<Candidate> {
     let source = session.store.open(&found)?;
     let archive = archive::open(source.as_ref())
-        .with_context(|| format!("the entry {} is damaged", found.key))?;
+        .with_context(|| format!("failed to open the entry {}", found.key))?;
     let facts = EntryFacts::from_json(archive.facts(), question.tier)?;
-    Ok(Some(Candidate {
+    Ok(Candidate {
         found,
         source,
         archive,
         facts,
-    }))
+    })
 }
 
 /// Unpacks an entry beside its roots, and then puts it in place.

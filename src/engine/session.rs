@@ -191,7 +191,6 @@ impl<'run> Session<'run> {
         self.settings
             .tiers
             .iter()
-            .filter(|tier| self.is_asked_for(**tier))
             .map(|tier| {
                 let work: Box<dyn TierWork + '_> = match tier {
                     TierName::Registry => Box::new(RegistryWork {
@@ -216,11 +215,6 @@ impl<'run> Session<'run> {
             .collect()
     }
 
-    /// `extra` is there for those who list directories; others need not hear of it.
-    fn is_asked_for(&self, tier: TierName) -> bool {
-        tier != TierName::Extra || !self.extra.roots.is_empty()
-    }
-
     /// What a tier asks the store for, or in words why it asks for nothing.
     pub(super) fn question(&self, tier: TierName) -> Result<Question, String> {
         match tier {
@@ -229,6 +223,9 @@ impl<'run> Session<'run> {
             // Without a replay of the sources' times, Cargo would take artefacts of another commit for fresh.
             TierName::Workspace => Err("workspace crates are not cached yet".to_owned()),
             TierName::Tools => Ok(self.facts.tools()),
+            TierName::Extra if self.extra.roots.is_empty() => {
+                Err("no directories are listed".to_owned())
+            }
             TierName::Extra => Ok(self.facts.extra(
                 &self
                     .extra

@@ -2,7 +2,7 @@
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
 };
 
@@ -60,17 +60,23 @@ impl TierWork for TargetWork<'_> {
         staging: &Staging,
         _facts: &EntryFacts,
     ) -> anyhow::Result<Brought> {
-        let tree = unit::read_target(staging.path(), &source_roots(self.session))?;
-        // Reading moved the access times that are to tell what the job uses.
-        unit::arm(&tree)?;
-        let pieces = pieces(&tree);
+        let sources = source_roots(self.session);
+        let staged = unit::read_target(staging.path(), &sources)?;
         if place_whole(staging)? {
             return Ok(Brought {
-                placed: tree.units.len(),
+                placed: staged.units.len(),
                 ..Brought::default()
             });
         }
-        Ok(bring_pieces(staging, &pieces)?)
+        let present = unit::read_target(staging.root(), &sources)?;
+        let (pieces, unsafe_pieces) = pieces(&staged, &present);
+        let mut brought = bring_pieces(staging, &pieces)?;
+        if unsafe_pieces > 0 {
+            brought.notes.push(format!(
+                "{unsafe_pieces} units are left to Cargo, as others that are there were compiled against them"
+            ));
+        }
+        Ok(brought)
     }
 
     fn locks(&self) -> Vec<LockPlace> {
@@ -198,17 +204,44 @@ pub(super) fn arm(session: &Session<'_>) -> BTreeMap<RelativePath, bool> {
         .collect()
 }
 
-/// Every unit is a piece, and so is every file of the directory itself.
-fn pieces(tree: &TargetTree) -> Vec<Piece> {
-    let units = tree.units.iter().map(|unit| Piece {
+/// The fingerprint values that the units of a directory were compiled against.
+///
+/// If one of these is not there itself, the stored build of it may be another than the one that its dependents know, and
+/// Cargo would link the two: it has to compile them all again.
+fn values_relied_on(tree: &TargetTree) -> HashSet<&str> {
+    tree.units
+        .iter()
+        .flat_map(Unit::fingerprints)
+        .flat_map(|fingerprint| &fingerprint.deps)
+        .map(|(_, value)| value.as_str())
+        .collect()
+}
+
+/// Every unit is a piece, and so is every file of the directory itself. Units that are missing among the `present` ones,
+/// and yet relied on by those, are left out and counted.
+fn pieces(staged: &TargetTree, present: &TargetTree) -> (Vec<Piece>, usize) {
+    let relied_on = values_relied_on(present);
+    let ids: HashSet<_> = present.units.iter().map(|unit| &unit.id).collect();
+    let is_relied_on = |unit: &&Unit| {
+        !ids.contains(&unit.id)
+            && unit
+                .fingerprints()
+                .any(|fingerprint| relied_on.contains(fingerprint.value.as_str()))
+    };
+    let (left_out, placed): (Vec<_>, Vec<_>) = staged.units.iter().partition(is_relied_on);
+    let units = placed.into_iter().map(|unit| Piece {
         name: format!("{}-{}", unit.id.package, unit.id.hash),
         files: unit.files.iter().map(|file| file.path.clone()).collect(),
     });
-    let files = tree.shared.iter().chain(&tree.artefacts).map(|file| Piece {
-        name: file.path.to_string(),
-        files: vec![file.path.clone()],
-    });
-    units.chain(files).collect()
+    let files = staged
+        .shared
+        .iter()
+        .chain(&staged.artefacts)
+        .map(|file| Piece {
+            name: file.path.to_string(),
+            files: vec![file.path.clone()],
+        });
+    (units.chain(files).collect(), left_out.len())
 }
 
 /// What the entry holds: names and fingerprints of its units.

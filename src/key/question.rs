@@ -49,6 +49,11 @@ impl Question {
         }
     }
 
+    /// What the keys of all entries of the tier begin with: whatever is found by it says how it differs.
+    pub fn any_of_tier(&self) -> String {
+        self.prefix(0)
+    }
+
     fn prefix(&self, count: usize) -> String {
         let mut prefix = format!("{KEY_VERSION}-{}-", self.tier);
         for part in &self.parts[..count] {

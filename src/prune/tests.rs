@@ -1,3 +1,5 @@
+//! The rules of pruning, one by one, and what holds whatever the units are.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -3,6 +3,7 @@
 use bytesize::ByteSize;
 
 use super::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport, TierReport};
+use crate::tier::TierName;
 
 /// Bytes as people read them: `61.2 MB`.
 pub fn render_bytes(bytes: u64) -> String {
@@ -20,9 +21,22 @@ pub fn render_seconds(seconds: f64) -> String {
 
 /// The closing lines: one a tier, and one for the units.
 pub fn render_lines(report: &RunReport) -> Vec<String> {
-    let mut lines: Vec<_> = report.tiers.iter().map(tier_line).collect();
+    let mut lines: Vec<_> = report
+        .tiers
+        .iter()
+        .filter(|tier| !is_unasked(tier))
+        .map(tier_line)
+        .collect();
     lines.extend(units_line(report));
     lines
+}
+
+/// `extra` is for those who list directories: others need not hear of it.
+fn is_unasked(report: &TierReport) -> bool {
+    let skipped = |outcome: Option<RestoreOutcome>| {
+        outcome.is_none_or(|outcome| outcome == RestoreOutcome::Skipped)
+    };
+    report.tier == TierName::Extra && skipped(report.restore.as_ref().map(|half| half.outcome))
 }
 
 fn tier_line(report: &TierReport) -> String {
@@ -77,7 +91,7 @@ fn units_line(report: &RunReport) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{report::UnitsReport, tier::TierName};
+    use crate::report::UnitsReport;
 
     #[test]
     fn every_tier_gets_a_line_with_both_of_its_halves() {

@@ -37,6 +37,10 @@ pub trait Store: Send + Sync {
     /// Opens an entry for reading.
     fn open(&self, found: &Found) -> Result<Box<dyn RangedSource>, StoreError>;
 
+    /// Gives up an entry that turned out to be damaged, so that its key is free for a sound one. A store that can't do
+    /// that leaves it.
+    fn discard(&self, found: &Found) -> Result<(), StoreError>;
+
     /// Begins to store an entry under `key`, in the scope that this run writes to. Reserve as late as possible: begin
     /// once there is something to write.
     fn begin(&self, key: &str) -> Result<Reservation, StoreError>;

@@ -78,8 +78,19 @@ const SHARED_TYPES: [&str; 10] = [
 ];
 
 /// A module and one that it may know although the layers forbid it, with the reason.
-const EXCEPTIONS: [(&str, &str, &str); 2] = [
+const EXCEPTIONS: [(&str, &str, &str); 5] = [
     ("commands", "cli", "dispatches on the parsed command line"),
+    ("main", "cli", "parses it"),
+    (
+        "entry",
+        "tier::Tool",
+        "records of tools travel with their entry",
+    ),
+    (
+        "place::tools",
+        "tier",
+        "records are merged, and not put in place as files",
+    ),
     (
         "state",
         "tier::tools",

@@ -82,7 +82,7 @@ fn several_workspaces_with_targets_of_their_own_are_one_project() {
         }
         sandbox
             .hotcrate(&clone)
-            .option("--workspaces", "tools -> out/tools\nservice")
+            .option("--workspaces", "tools -> ../out/tools\nservice")
             .run(&["sh", "-c", script])
             .success()
     };

@@ -101,13 +101,16 @@ impl DirStore {
         let path = self
             .layout
             .entry(&entry.project, &entry.scope, entry.key.as_str());
+        self.remove_file(&path)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<bool, StoreError> {
         if !self.layout.entries().is_dir() {
             return Ok(false);
         }
         let lock = StoreLock::acquire(&self.layout.lock(), self.options.lock_wait)?;
-        let removed = evict::remove(&self.layout, &path, &lock)
-            .map_err(|source| StoreError::of_file("remove", &path, source))?;
-        Ok(removed)
+        evict::remove(&self.layout, path, &lock)
+            .map_err(|source| StoreError::of_file("remove", path, source))
     }
 
     fn scope_directory(&self, scope: &str) -> PathBuf {
@@ -141,6 +144,13 @@ impl Store for DirStore {
         check_key(&found.key)?;
         let path = layout::entry_in(&self.scope_directory(&found.scope), &found.key);
         Ok(Box::new(read::EntryFile::open(&path, &found.key)?))
+    }
+
+    fn discard(&self, found: &Found) -> Result<(), StoreError> {
+        check_key(&found.key)?;
+        let path = layout::entry_in(&self.scope_directory(&found.scope), &found.key);
+        self.remove_file(&path)?;
+        Ok(())
     }
 
     fn begin(&self, key: &str) -> Result<Reservation, StoreError> {

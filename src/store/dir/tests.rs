@@ -1,3 +1,5 @@
+//! The directory store as its users see it.
+
 use std::time::UNIX_EPOCH;
 
 use rstest::rstest;

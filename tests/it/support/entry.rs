@@ -10,11 +10,11 @@ use walkdir::WalkDir;
 
 /// Every stored entry of `tier`, or of all tiers.
 ///
-/// An entry is known by its key, which is its file's name or that of a directory above it.
+/// An entry is known by its file's name: `entry-` and its key.
 pub(crate) fn entries_of_store(store: &Path, tier: Option<&str>) -> Vec<PathBuf> {
     let prefix = match tier {
-        Some(tier) => format!("hotcrate-v1-{tier}-"),
-        None => "hotcrate-v1-".to_owned(),
+        Some(tier) => format!("entry-hotcrate-v1-{tier}-"),
+        None => "entry-hotcrate-v1-".to_owned(),
     };
     let mut files: Vec<PathBuf> = WalkDir::new(store)
         .into_iter()
@@ -22,10 +22,8 @@ pub(crate) fn entries_of_store(store: &Path, tier: Option<&str>) -> Vec<PathBuf>
         .filter(|entry| entry.file_type().is_file())
         .map(walkdir::DirEntry::into_path)
         .filter(|path| {
-            path.strip_prefix(store)
-                .unwrap()
-                .components()
-                .any(|part| part.as_os_str().to_string_lossy().starts_with(&prefix))
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
         })
         .collect();
     files.sort();
