@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use super::{
     Compression, Group, Member,
     check::{check_tree, symlink_refusal},
-    codec::parameters,
+    codec::{compression_for, parameters},
     error::PackError,
     format::{MAX_MEMBERS, MAX_NAME},
     header::{END_OF_ARCHIVE, data_length, write_headers},
@@ -164,12 +164,9 @@ pub(super) fn lay_out(groups: &[Group]) -> Result<Layout<'_>, PackError> {
         if let Content::File { offset, .. } = &mut record.content {
             *offset = data;
         }
-        planner.add(
-            number,
-            compression,
-            headers.len() as u64,
-            data_length(&record.content),
-        );
+        let data_length = data_length(&record.content);
+        let compression = compression_for(data_length, compression);
+        planner.add(number, compression, headers.len() as u64, data_length);
         layout.members.push(record);
         layout.sources.push(Source {
             path: &member.source,

@@ -14,6 +14,7 @@
 pub mod budget;
 mod check;
 mod codec;
+mod content;
 mod error;
 mod format;
 mod header;

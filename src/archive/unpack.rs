@@ -9,11 +9,11 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     ops::Range,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -22,16 +22,14 @@ use std::{
 use super::{
     UnpackOptions, Volume,
     budget::ByteBudget,
-    codec::Unpacker,
+    codec::{UnpackFailure, Unpacker},
+    content::{CutFiles, FrameWriter},
     error::UnpackError,
     index::Content,
     open::{Frame, OpenArchive},
     path::RelativePath,
-    plan::{FetchRange, FileJob, Plan},
-    write::{
-        create_directory, create_file, create_hard_link, create_symlink, finish_directory,
-        finish_file, write_at, write_file,
-    },
+    plan::{FetchRange, Plan},
+    write::{create_directory, create_hard_link, create_symlink, finish_directory, write_file},
 };
 use crate::{
     key::Digest,
@@ -114,7 +112,7 @@ fn transfer(
         options,
         progress,
         workbenches: Workbenches::new(options.threads.max(1)),
-        cut_files: cut_files(plan),
+        cut_files: CutFiles::new(plan),
         next: AtomicUsize::new(0),
         stopped: AtomicBool::new(false),
         failure: Mutex::new(None),
@@ -131,46 +129,13 @@ fn transfer(
     failure.map_or(Ok(()), Err)
 }
 
-/// The files whose content lies in several frames, by their place among the files.
-fn cut_files(plan: &Plan<'_>) -> HashMap<usize, CutFile> {
-    let mut cut = HashMap::new();
-    for range in &plan.ranges {
-        for frame in &plan.archive.frames()[range.frames.clone()] {
-            for number in plan.files_in(frame) {
-                let file = &plan.files[number];
-                if !file.is_within(frame) {
-                    cut.entry(number).or_insert_with(|| CutFile {
-                        state: Mutex::new(CutState {
-                            file: None,
-                            missing: file.size,
-                        }),
-                    });
-                }
-            }
-        }
-    }
-    cut
-}
-
-/// A file that is written in pieces, perhaps by several threads.
-struct CutFile {
-    state: Mutex<CutState>,
-}
-
-struct CutState {
-    /// Open from the first piece to the last.
-    file: Option<Arc<fs_err::File>>,
-    /// Bytes that were not written yet.
-    missing: u64,
-}
-
 struct Transfer<'a> {
     plan: &'a Plan<'a>,
     source: &'a dyn RangedSource,
     options: &'a UnpackOptions<'a>,
     progress: &'a dyn Progress,
     workbenches: Workbenches,
-    cut_files: HashMap<usize, CutFile>,
+    cut_files: CutFiles,
     next: AtomicUsize,
     stopped: AtomicBool,
     failure: Mutex<Option<UnpackError>>,
@@ -250,56 +215,15 @@ impl Transfer<'_> {
         if Digest::of_bytes(packed) != frame.entry.digest {
             return Err(damaged("does not match its digest"));
         }
-        let raw = usize::try_from(frame.entry.raw)
-            .ok()
-            .and_then(|length| unpacker.unpack(packed, length))
-            .ok_or_else(|| damaged("does not decompress to its size"))?;
-        for number in self.plan.files_in(frame) {
-            let file = &self.plan.files[number];
-            let (start, end) = (file.offset.max(frame.start), file.end().min(frame.end()));
-            let piece = (start - frame.start)..(end - frame.start);
-            let piece = slice(raw, piece).ok_or_else(|| damaged("is cut short"))?;
-            match self.cut_files.get(&number) {
-                None => write_file(
-                    &self.plan.path(file.member),
-                    piece,
-                    self.plan.attributes(file.member),
-                )?,
-                Some(cut) => self.write_piece(cut, file, piece, start - file.offset)?,
-            }
-            self.progress.advance(end - start);
-        }
-        Ok(())
-    }
-
-    /// Writes `piece` from `offset` bytes into `file`; the last piece finishes it.
-    fn write_piece(
-        &self,
-        cut: &CutFile,
-        file: &FileJob,
-        piece: &[u8],
-        offset: u64,
-    ) -> Result<(), UnpackError> {
-        let attributes = self.plan.attributes(file.member);
-        let open = {
-            let mut state = lock(&cut.state);
-            match &state.file {
-                Some(open) => Arc::clone(open),
-                None => {
-                    let open = Arc::new(create_file(&self.plan.path(file.member), attributes)?);
-                    state.file = Some(Arc::clone(&open));
-                    open
-                }
-            }
-        };
-        write_at(&open, piece, offset)?;
-        let mut state = lock(&cut.state);
-        state.missing -= piece.len() as u64;
-        if state.missing == 0 {
-            state.file = None;
-            finish_file(&open, attributes)?;
-        }
-        Ok(())
+        let mut writer = FrameWriter::new(self.plan, &self.cut_files, self.progress, frame);
+        unpacker
+            .unpack(packed, u64::from(frame.entry.raw), |piece| {
+                writer.write(piece)
+            })
+            .map_err(|failure| match failure {
+                UnpackFailure::Frame => damaged("does not decompress to its size"),
+                UnpackFailure::Taker(error) => error,
+            })
     }
 }
 
@@ -329,7 +253,7 @@ impl Workbenches {
     /// Waits for a turn, and does `work` with a decompressor that nobody else has.
     fn with<T>(&self, work: impl FnOnce(&mut Unpacker) -> T) -> T {
         let _turn = self.turns.take(1);
-        let mut unpacker = lock(&self.idle).pop().unwrap_or_default();
+        let mut unpacker = lock(&self.idle).pop().unwrap_or_else(Unpacker::new);
         let result = work(&mut unpacker);
         lock(&self.idle).push(unpacker);
         result
