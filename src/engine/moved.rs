@@ -75,6 +75,11 @@ impl MovedUnits {
         }
     }
 
+    /// Whether the unit with this hash in the root called `root` is one of these.
+    pub(super) fn has(&self, root: &RelativePath, hash: &str) -> bool {
+        self.hashes.contains(&(root.clone(), hash.to_owned()))
+    }
+
     /// Whether a member of the archive, by its name, belongs to one of these units. Every file of a unit has the unit's
     /// hash as a word of its name or of a directory above it; hard links to such a file without one are Cargo's final
     /// artefacts, which it makes again.

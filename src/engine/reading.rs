@@ -11,7 +11,10 @@ use std::{
 use anyhow::Context as _;
 use rayon::prelude::*;
 
-use super::{locked::locked_versions, session::Session, target::source_roots, work::JobView};
+use super::{
+    locked::locked_versions, moved::MovedUnits, session::Session, target::source_roots,
+    work::JobView,
+};
 use crate::{
     archive::path::RelativePath,
     entry::Contents,
@@ -52,6 +55,10 @@ pub(super) struct RootReading {
     new: BTreeSet<UnitId>,
     /// What was compiled while the job ran.
     compiled: BTreeSet<UnitId>,
+    /// What the restored entries hold for this root.
+    restored: Vec<UnitRecord>,
+    /// What of that was left out, since it is of no use at the root's place.
+    moved: MovedUnits,
     /// Whether access times tell what the job used.
     access_times: AccessTimes,
 }
@@ -133,8 +140,22 @@ impl RootReading {
                     unit.kind.as_str(),
                     unit.id.profile
                 ),
-                reason: String::new(),
+                reason: self.reason(unit).to_owned(),
             })
+    }
+
+    /// Why the command compiled a unit, as far as the entry tells.
+    fn reason(&self, unit: &Unit) -> &'static str {
+        let is_same = |record: &UnitRecord| record.id == unit.id;
+        if self.restored.is_empty() {
+            "nothing was restored"
+        } else if self.moved.has(&self.name, &unit.id.hash) {
+            "its outputs held the path of the old target directory, or it was compiled against such a unit"
+        } else if self.restored.iter().any(is_same) {
+            "restored, and not fresh for Cargo"
+        } else {
+            "the entry that was restored does not have it"
+        }
     }
 }
 
@@ -147,6 +168,7 @@ fn read_root(
     let tree = unit::read_target(&root.directory, &source_roots(session))
         .with_context(|| format!("failed to read {}", root.directory.display()))?;
     let restored = restored_records(job.state, &root.name);
+    let moved = moved_units(session, job.state);
     let new = unit::compiled_here(&tree.units, &restored);
     let compiled = compiled_since(&tree, &new, job.state.map(|state| state.started_at));
     let known = unit::known_interfaces(&tree.units, &restored);
@@ -183,6 +205,8 @@ fn read_root(
         keep,
         new,
         compiled,
+        restored,
+        moved,
         access_times,
     })
 }
@@ -200,6 +224,21 @@ fn restored_records(state: Option<&RunState>, root: &RelativePath) -> Vec<UnitRe
         .filter(|(name, _)| name == root)
         .map(|(_, record)| record.clone())
         .collect()
+}
+
+/// What the restore left out, since the target directory lies elsewhere now.
+fn moved_units(session: &Session<'_>, state: Option<&RunState>) -> MovedUnits {
+    let roots = session
+        .project()
+        .roots
+        .iter()
+        .map(|root| (root.name.clone(), root.directory.clone()))
+        .collect();
+    state
+        .and_then(|state| state.restored.get(&TierName::Deps))
+        .map_or_else(MovedUnits::default, |entry| {
+            MovedUnits::of(&entry.facts, &roots)
+        })
 }
 
 /// Those of the new units that were compiled while the job ran, and not before it in a directory that stayed.

@@ -49,6 +49,51 @@ fn a_git_dependency_is_warm_and_works_offline() {
         .warm();
 }
 
+/// The pattern of packages that build a tool into OUT_DIR and tell where it is, such as protobuf-src.
+#[test]
+fn a_dependency_that_holds_the_path_of_the_target_directory_is_compiled_anew_elsewhere_and_named() {
+    let sandbox = Sandbox::new();
+    let lent = sandbox.path("lent-template");
+    package(&lent, "lent");
+    fs::write(lent.join("build.rs"), "fn main() {}\n").unwrap();
+    fs::write(
+        lent.join("src/lib.rs"),
+        "pub fn place() -> &'static str { env!(\"OUT_DIR\") }\n",
+    )
+    .unwrap();
+    let repository = checkout(&sandbox, &lent, "lent.git");
+    let template = sandbox.path("template");
+    copy_tree(&fixture("small"), &template);
+    replace_in(
+        &template.join("greeting/Cargo.toml"),
+        "[dependencies]\n",
+        &format!(
+            "[dependencies]\nlent = {{ git = \"file://{}\" }}\n",
+            repository.display()
+        ),
+    );
+    sandbox.cargo(&template, &["generate-lockfile"]);
+    let run = |name: &str| {
+        let clone = checkout(&sandbox, &template, name);
+        sandbox.hotcrate(&clone).run(&BUILD).success()
+    };
+    run("first");
+
+    let elsewhere = run("second");
+    let compiled: Vec<_> = elsewhere
+        .build
+        .compiled_dependency_names()
+        .into_iter()
+        .collect();
+    assert_eq!(compiled, ["lent"], "{}", elsewhere.stderr);
+    let report = elsewhere.report();
+    assert!(
+        report.restore("deps").reason().contains("lent"),
+        "{report:?}"
+    );
+    assert!(report.explains_rebuilding("lent"), "{report:?}");
+}
+
 #[test]
 fn a_changed_git_revision_compiles_that_package_anew() {
     let sandbox = Sandbox::new();
