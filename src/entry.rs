@@ -31,6 +31,10 @@ pub struct EntryFacts {
     pub parts: Vec<KeyPart>,
     /// When it was packed, in seconds since 1970.
     pub created_at: u64,
+    /// Which run of CI packed it, if one did: attempts of one run, and all jobs of it, have the same.
+    pub run: Option<String>,
+    /// The hosted runner's image, if there was one. Told, and in no key: images change every week.
+    pub image: Option<String>,
     /// The absolute directory that each root had.
     pub roots: BTreeMap<RelativePath, PathBuf>,
     /// What it holds.

@@ -101,7 +101,7 @@ impl RunState {
     }
 }
 
-/// Writes `state` for a later [`read`] of the same project, in place of an earlier one.
+/// Writes `state` for a later [`take`] of the same project, in place of an earlier one.
 pub fn write(state: &RunState, environment: &Environment) -> Result<(), StateError> {
     let path = place(&state.project, environment)?;
     let failed = |step| move |source| StateError::File { step, source };
@@ -117,6 +117,17 @@ pub fn write(state: &RunState, environment: &Environment) -> Result<(), StateErr
     file.persist(&path)
         .map_err(|error| failed("put the state in place")(error.error))?;
     Ok(())
+}
+
+/// Removes the state that an earlier restore of the project left: once a new one begins, nothing of it is true.
+pub fn clear(project: &Path, environment: &Environment) -> Result<(), StateError> {
+    match fs_err::remove_file(place(project, environment)?) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            let step = "remove the state";
+            Err(StateError::File { step, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes the state that the last restore of the project left, if there is one: a second save finds none.
@@ -146,7 +157,9 @@ pub fn take(project: &Path, environment: &Environment) -> Result<Option<RunState
     if head.schema != SCHEMA {
         return Err(StateError::OtherSchema { path });
     }
-    serde_json::from_slice(&json).map(Some).map_err(garbled)
+    let state: RunState = serde_json::from_slice(&json).map_err(garbled)?;
+    // The name of the file holds no more than 32 bits of the project's path.
+    Ok(Some(state).filter(|state| state.project == project))
 }
 
 /// One file a project, named by the digest of the project's directory.

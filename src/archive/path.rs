@@ -68,6 +68,14 @@ impl RelativePath {
         self.0.split('/')
     }
 
+    /// The texts of the directories above this path, the nearest first.
+    pub fn ancestors(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(self.0.as_str()), |path| {
+            path.rsplit_once('/').map(|(above, _)| above)
+        })
+        .skip(1)
+    }
+
     /// The last part.
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)

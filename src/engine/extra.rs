@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::work::{Brought, Collected, JobView, Selection, TierWork};
+use super::work::{Brought, Collected, Selection, TierWork};
 use crate::{
     archive::{Compression, Group, Member, path::RelativePath},
     entry::{Contents, EntryFacts},
     place::{LockPlace, Staging, place_where_empty},
     policy::Novelty,
+    state::RunState,
     tier::{TierName, extra::ExtraRoots},
 };
 
@@ -29,8 +30,8 @@ impl TierWork for ExtraWork {
             .collect()
     }
 
-    fn select(&self, _facts: &EntryFacts) -> Selection {
-        Selection::all()
+    fn select(&self, _facts: &EntryFacts) -> anyhow::Result<Selection> {
+        Ok(Selection::all())
     }
 
     fn put_in_place(
@@ -48,18 +49,17 @@ impl TierWork for ExtraWork {
     }
 
     /// None: they are no directories of Cargo's.
-    fn locks(&self) -> Vec<LockPlace> {
+    fn locks(&self, _entry: Option<&EntryFacts>) -> Vec<LockPlace> {
         Vec::new()
     }
 
-    fn collect(&self, job: &JobView<'_>) -> anyhow::Result<Collected> {
+    fn collect(&self, state: Option<&RunState>) -> anyhow::Result<Collected> {
         let mut collected = Collected {
             groups: Vec::new(),
             raw_bytes: 0,
             contents: Contents::Extra(Vec::new()),
             set: None,
             novelty: Novelty::Unchanged,
-            units: None,
             notes: self.roots.notes.clone(),
         };
         let mut written = Vec::new();
@@ -83,9 +83,7 @@ impl TierWork for ExtraWork {
             });
             written.push(root.written.clone());
         }
-        let restored = job
-            .state
-            .and_then(|state| state.restored.get(&TierName::Extra));
+        let restored = state.and_then(|state| state.restored.get(&TierName::Extra));
         if !written.is_empty() && restored.is_none_or(|entry| !entry.exact) {
             collected.novelty = Novelty::New {
                 why: "nothing is stored for this lockfile".to_owned(),

@@ -5,19 +5,22 @@ use std::collections::HashSet;
 use cargo_lock::{Lockfile, Package};
 
 use crate::{
-    archive::path::RelativePath, project::Project, prune::LockedPackages, tier::LockedPackage,
+    archive::path::RelativePath, key::lockfile, project::Project, prune::LockedPackages,
+    tier::LockedPackage,
 };
 
 /// The packages of all lockfiles of a project.
 pub(super) fn locked_packages(project: &Project) -> Vec<LockedPackage> {
-    packages(project)
-        .map(|package| LockedPackage {
-            name: package.name.to_string(),
-            version: package.version.to_string(),
-            source: package.source.as_ref().map(ToString::to_string),
-            checksum: package.checksum.as_ref().map(ToString::to_string),
-        })
-        .collect()
+    packages(project).map(locked_package).collect()
+}
+
+fn locked_package(package: &Package) -> LockedPackage {
+    LockedPackage {
+        name: package.name.to_string(),
+        version: package.version.to_string(),
+        source: package.source.as_ref().map(ToString::to_string),
+        checksum: package.checksum.as_ref().map(ToString::to_string),
+    }
 }
 
 /// The versions that are still locked; `None` if a workspace has no lockfile, since any version may be in use then.
@@ -37,8 +40,22 @@ pub(super) fn locked_versions(project: &Project) -> Option<LockedPackages> {
     })
 }
 
+/// The packages of the lockfiles as they are now: a job without one makes one.
+pub(super) fn locked_packages_now(project: &Project) -> Vec<LockedPackage> {
+    let made = project
+        .workspaces
+        .iter()
+        .filter(|workspace| workspace.lockfile.is_none())
+        .filter_map(|workspace| {
+            let text = fs_err::read_to_string(workspace.root.join("Cargo.lock")).ok()?;
+            lockfile::parse(&text).ok()
+        });
+    let made: Vec<_> = made.flat_map(|lockfile| lockfile.packages).collect();
+    packages(project).chain(&made).map(locked_package).collect()
+}
+
 /// Says of a path relative to CARGO_HOME whether one of `packages` could need what lies there. Only `.crate` files and
-/// index files are told apart: they are what a foreign entry has most of.
+/// index files are told apart: they are what a foreign entry has most of. Without a lockfile anything could be needed.
 pub(super) fn is_needed(
     packages: &[LockedPackage],
 ) -> impl Fn(&RelativePath) -> bool + Sync + 'static {
@@ -50,9 +67,12 @@ pub(super) fn is_needed(
         .iter()
         .map(|package| format!("{}-{}.crate", package.name, package.version))
         .collect();
+    let anything = packages.is_empty();
     move |path| {
         let name = path.file_name();
-        if path.as_str().starts_with("registry/cache/") {
+        if anything {
+            true
+        } else if path.as_str().starts_with("registry/cache/") {
             crates.contains(name)
         } else if path.as_str().starts_with("registry/index/")
             && path.parts().any(|part| part == ".cache")

@@ -3,6 +3,7 @@
 //! Every tier goes the same way, in [`restore`] and [`save`]; what is peculiar to one is behind [`work::TierWork`],
 //! one file a tier. Invariant: trouble with one tier leaves the others working, and what was there before as it was.
 
+mod judged;
 mod locked;
 mod moved;
 mod plan;
@@ -16,5 +17,6 @@ mod extra;
 mod registry;
 mod target;
 mod tools;
+mod unit_set;
 
 pub use session::{JobResult, Session};

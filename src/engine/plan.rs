@@ -1,6 +1,6 @@
 //! What a run would do, found out without touching anything.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use walkdir::WalkDir;
 
@@ -32,19 +32,7 @@ impl Session<'_> {
             project: self.project().directory.clone(),
             store: self.store.describe(),
             save,
-            tiers: self
-                .works()
-                .into_iter()
-                .map(|(tier, work)| {
-                    let roots = work.roots();
-                    let roots = roots.iter().map(|(name, directory)| RootPlan {
-                        name: name.to_string(),
-                        directory: directory.clone(),
-                        bytes: size_of(tier, directory),
-                    });
-                    self.tier_plan(tier, roots.collect())
-                })
-                .collect(),
+            tiers: self.tier_plans(),
             notes: self
                 .project()
                 .notes
@@ -52,6 +40,28 @@ impl Session<'_> {
                 .map(ToString::to_string)
                 .collect(),
         }
+    }
+
+    fn tier_plans(&self) -> Vec<TierPlan> {
+        // Two tiers share the target directories, which can hold many files.
+        let mut sizes = HashMap::new();
+        let mut plans = Vec::new();
+        for (tier, work) in self.works(None) {
+            let mut roots = Vec::new();
+            for (name, directory) in work.roots() {
+                let place = (parts_of(tier), directory);
+                let bytes = *sizes
+                    .entry(place.clone())
+                    .or_insert_with(|| size_of(place.0, &place.1));
+                roots.push(RootPlan {
+                    name: name.to_string(),
+                    directory: place.1,
+                    bytes,
+                });
+            }
+            plans.push(self.tier_plan(tier, roots));
+        }
+        plans
     }
 
     fn tier_plan(&self, tier: TierName, roots: Vec<RootPlan>) -> TierPlan {
@@ -83,14 +93,17 @@ impl Session<'_> {
     }
 }
 
-/// The size of what a tier could take from one of its directories, in bytes: links and what is extracted from archives
-/// left out. `None` if it is not there.
-fn size_of(tier: TierName, directory: &Path) -> Option<u64> {
-    let parts: &[&str] = match tier {
+/// The directories that a tier takes from, below each of its roots.
+fn parts_of(tier: TierName) -> &'static [&'static str] {
+    match tier {
         TierName::Registry => &["registry/cache", "registry/index", "git/db"],
         TierName::Tools => &["bin"],
         TierName::Deps | TierName::Workspace | TierName::Extra => &["."],
-    };
+    }
+}
+
+/// The size of all files below `parts` of a directory, in bytes. `None` if it is not there.
+fn size_of(parts: &[&str], directory: &Path) -> Option<u64> {
     directory.is_dir().then(|| {
         parts
             .iter()

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     archive::{self, OpenArchive, UnpackOptions, path::RelativePath},
-    entry::EntryFacts,
+    entry::{EntryFacts, FactsError},
     key::{self, Match, Question},
     place::{self, CargoLocks, Staging},
-    report::{RestoreOutcome, RestoreReport},
+    report::{RestoreOutcome, RestoreReport, render_bytes},
     state::RestoredEntry,
     store::Found,
     stream::RangedSource,
@@ -69,13 +69,17 @@ fn answer(
     restored: &mut Restored,
 ) -> anyhow::Result<()> {
     let brought = open(session, question, found.clone()).and_then(|candidate| {
-        let selection = work.select(&candidate.facts);
+        let selection = work.select(&candidate.facts)?;
         let brought = bring(session, work, &candidate, &selection)?;
         Ok((candidate, selection, brought))
     });
-    let (candidate, selection, brought) = match brought {
+    let (candidate, selection, mut brought) = match brought {
         Ok(brought) => brought,
         Err(error) => {
+            if let Some(miss) = error.chain().find_map(as_miss) {
+                restored.report.reason = miss;
+                return Ok(());
+            }
             if error.chain().any(archive::is_damage)
                 && let Err(kept) = session.store.discard(found)
             {
@@ -85,6 +89,7 @@ fn answer(
             return Err(error);
         }
     };
+    brought.present += selection.present;
     let difference = key::compare(&candidate.facts.parts, question);
     let report = &mut restored.report;
     report.outcome = match difference {
@@ -106,6 +111,19 @@ fn answer(
     });
     Ok(())
 }
+
+/// An entry that is sound, but none for this project or release, is as good as none.
+fn as_miss(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let of_other_release = error
+        .downcast_ref::<FactsError>()
+        .is_some_and(|error| matches!(error, FactsError::OtherSchema { .. }));
+    (of_other_release || error.is::<NoCommonRoot>()).then(|| error.to_string())
+}
+
+/// An entry of other directories than this project has now.
+#[derive(Debug, thiserror::Error)]
+#[error("what is stored is of other directories: {0}")]
+struct NoCommonRoot(String);
 
 fn explain(difference: &Match) -> Option<String> {
     match difference {
@@ -152,20 +170,45 @@ fn bring(
     candidate: &Candidate,
     selection: &Selection,
 ) -> anyhow::Result<Brought> {
-    let roots = roots_in(candidate, &work.roots())?;
-    check_room(candidate, &roots)?;
+    let known = work.roots();
+    let roots = roots_in(&candidate.facts, &known)?;
+    let is_wanted = |member: &RelativePath| {
+        let in_known_root = roots
+            .keys()
+            .any(|root| member == root || member.strip_prefix(root).is_some());
+        in_known_root && (selection.wanted)(member)
+    };
+    let needed: u64 = candidate
+        .archive
+        .members()
+        .filter(|member| is_wanted(member.name))
+        .map(|member| member.size)
+        .sum();
+    if candidate
+        .archive
+        .members()
+        .all(|member| !is_wanted(member.name))
+    {
+        return Ok(Brought::default());
+    }
+    check_room(needed, &roots)?;
     let staged: BTreeMap<_, _> = roots
         .iter()
         .map(|(name, directory)| Ok((name.clone(), Staging::create(directory)?)))
         .collect::<anyhow::Result<_>>()?;
-    let destinations = staged
-        .iter()
-        .map(|(name, staging)| (name.clone(), staging.path().to_owned()))
+    // Every member has to lie in some root; of those that are not known here nothing is unpacked.
+    let nowhere = PathBuf::new();
+    let destinations = candidate
+        .facts
+        .roots
+        .keys()
+        .map(|name| {
+            let place = staged.get(name).map_or(nowhere.as_path(), Staging::path);
+            (name.clone(), place.to_owned())
+        })
         .collect();
     let title = format!("restoring {}", work.tier());
-    let transfer = session
-        .console
-        .transfer(&title, candidate.archive.raw_bytes());
+    let transfer = session.console.transfer(&title, needed);
     let options = UnpackOptions {
         budget: &session.budget,
         threads: session.threads,
@@ -174,13 +217,13 @@ fn bring(
         &candidate.archive,
         candidate.source.as_ref(),
         &destinations,
-        &*selection.wanted,
+        &is_wanted,
         &options,
         &transfer,
     )
     .with_context(|| format!("failed to unpack {}", candidate.found.key))?;
     drop(transfer);
-    let _locks = CargoLocks::hold(&work.locks(), session.lock_wait)?;
+    let _locks = CargoLocks::hold(&work.locks(Some(&candidate.facts)), session.lock_wait)?;
     let mut brought = Brought::default();
     for (name, staging) in &staged {
         brought.add(work.put_in_place(name, staging, &candidate.facts)?);
@@ -188,27 +231,24 @@ fn bring(
     Ok(brought)
 }
 
-/// The roots that the entry has members in; an entry with members elsewhere is refused.
+/// The roots that the entry and the project both have.
 fn roots_in(
-    candidate: &Candidate,
+    facts: &EntryFacts,
     known: &BTreeMap<RelativePath, PathBuf>,
-) -> anyhow::Result<BTreeMap<RelativePath, PathBuf>> {
-    candidate
-        .facts
+) -> Result<BTreeMap<RelativePath, PathBuf>, NoCommonRoot> {
+    let common: BTreeMap<_, _> = facts
         .roots
         .keys()
-        .map(|name| match known.get(name) {
-            Some(directory) => Ok((name.clone(), directory.clone())),
-            None => bail!("the entry has a root {name} that this project does not have"),
-        })
-        .collect()
+        .filter_map(|name| Some((name.clone(), known.get(name)?.clone())))
+        .collect();
+    if common.is_empty() {
+        let names: Vec<_> = facts.roots.keys().map(RelativePath::as_str).collect();
+        return Err(NoCommonRoot(names.join(", ")));
+    }
+    Ok(common)
 }
 
-fn check_room(
-    candidate: &Candidate,
-    roots: &BTreeMap<RelativePath, PathBuf>,
-) -> anyhow::Result<()> {
-    let needed = candidate.archive.raw_bytes();
+fn check_room(needed: u64, roots: &BTreeMap<RelativePath, PathBuf>) -> anyhow::Result<()> {
     for directory in roots.values() {
         if let Some(free) = place::free_bytes(directory)
             && free < needed
@@ -216,8 +256,8 @@ fn check_room(
             bail!(
                 "{} needs {}, and {} are free",
                 directory.display(),
-                crate::report::render_bytes(needed),
-                crate::report::render_bytes(free)
+                render_bytes(needed),
+                render_bytes(free)
             );
         }
     }

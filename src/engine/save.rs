@@ -1,16 +1,12 @@
 //! The way of one tier from its directories into the store.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use anyhow::Context as _;
 
 use super::{
     session::{JobResult, Session},
-    work::{Collected, JobView, TierWork},
+    work::{Collected, TierWork},
 };
 use crate::{
     archive::{self, PackOptions, path::RelativePath},
@@ -18,16 +14,10 @@ use crate::{
     key::Question,
     place::CargoLocks,
     policy::{self, Novelty, SaveDecision},
-    report::{SaveOutcome, SaveReport, UnitsReport},
+    report::{SaveOutcome, SaveReport},
     state::RunState,
     store::Reservation,
 };
-
-/// What came of a save.
-pub(super) struct Saved {
-    pub report: SaveReport,
-    pub units: Option<UnitsReport>,
-}
 
 /// Saves one tier, if there is reason to.
 pub(super) fn save_tier(
@@ -36,38 +26,53 @@ pub(super) fn save_tier(
     question: &Question,
     state: Option<&RunState>,
     job: JobResult,
-) -> anyhow::Result<Saved> {
+) -> anyhow::Result<SaveReport> {
     let started = Instant::now();
+    // Looking at what there is takes time: not where nothing may be saved whatever is found.
+    if let Some(reason) = session.refusal(job) {
+        return Ok(SaveReport::skipped(reason.to_string()));
+    }
+    if let (None, Some(reason)) = (state, work.needs_state()) {
+        return Ok(SaveReport::skipped(reason));
+    }
     // From before looking to after packing: what is packed is what was looked at.
-    let _locks = CargoLocks::hold(&work.locks(), session.lock_wait)?;
-    let view = JobView {
-        state,
-        succeeded: job == JobResult::Succeeded,
-    };
-    let mut collected = work.collect(&view)?;
-    let units = collected.units.take();
+    let _locks = CargoLocks::hold(&work.locks(None), session.lock_wait)?;
+    let collected = work.collect(state)?;
+    for note in &collected.notes {
+        session.console.note(&format!("{}: {note}", work.tier()));
+    }
     let key = question.full_key(collected.set.as_ref());
     let restored = state.and_then(|state| state.restored.get(&work.tier()));
     let novelty = match restored {
         Some(entry) if entry.key == key => Novelty::Unchanged,
         _ => collected.novelty.clone(),
     };
-    let mut report = SaveReport {
-        outcome: SaveOutcome::Skipped,
-        reason: String::new(),
-        key: key.clone(),
-        bytes: None,
-        seconds: 0.0,
-    };
-    match policy::decide_save(&session.save_context(job, novelty)) {
-        SaveDecision::Skip(reason) => report.reason = reason.to_string(),
+    let mut report = match policy::decide_save(&session.save_context(job, novelty)) {
+        SaveDecision::Skip(reason) => SaveReport::skipped(reason.to_string()),
         SaveDecision::Save(reason) => {
-            report.reason = reason.to_string();
-            store(session, work, question, &collected, &key, &mut report)?;
+            let stored = store(session, work, question, &collected, &key)?;
+            match stored {
+                Stored::Saved { bytes } => SaveReport {
+                    bytes: Some(bytes),
+                    ..SaveReport::new(SaveOutcome::Saved, reason.to_string())
+                },
+                Stored::Raced => {
+                    SaveReport::new(SaveOutcome::Raced, "an entry of that key is there already")
+                }
+            }
         }
-    }
+    };
+    report.key = key;
     report.seconds = started.elapsed().as_secs_f64();
-    Ok(Saved { report, units })
+    Ok(report)
+}
+
+/// What became of an entry on its way into the store.
+enum Stored {
+    /// It is there, with this many bytes.
+    Saved { bytes: u64 },
+    /// Another one of its key is.
+    Raced,
 }
 
 /// Packs what was collected straight into the store.
@@ -77,26 +82,23 @@ fn store(
     question: &Question,
     collected: &Collected,
     key: &str,
-    report: &mut SaveReport,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Stored> {
     let facts = EntryFacts {
         schema: entry::SCHEMA,
         hotcrate: env!("CARGO_PKG_VERSION").to_owned(),
         tier: work.tier(),
         key: key.to_owned(),
         parts: question.parts.clone(),
-        created_at: seconds_since_1970(SystemTime::now()),
+        created_at: session.now_seconds(),
+        run: session.run_id().map(str::to_owned),
+        image: session.project().image.clone(),
         roots: roots_of(collected, &work.roots()),
         contents: collected.contents.clone(),
     };
     let facts = facts.to_json()?;
     let mut upload = match session.store.begin(key)? {
         Reservation::Granted(upload) => upload,
-        Reservation::Taken => {
-            report.outcome = SaveOutcome::Raced;
-            "an entry of that key is there already".clone_into(&mut report.reason);
-            return Ok(());
-        }
+        Reservation::Taken => return Ok(Stored::Raced),
     };
     let title = format!("saving {}", work.tier());
     let transfer = session.console.transfer(&title, collected.raw_bytes);
@@ -113,14 +115,13 @@ fn store(
     )
     .context("failed to pack")?;
     drop(transfer);
-    if upload.finish()? {
-        report.outcome = SaveOutcome::Saved;
-        report.bytes = Some(packed.volume.packed_bytes);
+    Ok(if upload.finish()? {
+        Stored::Saved {
+            bytes: packed.volume.packed_bytes,
+        }
     } else {
-        report.outcome = SaveOutcome::Raced;
-        "another process stored it first".clone_into(&mut report.reason);
-    }
-    Ok(())
+        Stored::Raced
+    })
 }
 
 /// The roots that have members among what was collected.
@@ -140,9 +141,4 @@ fn roots_of(
         })
         .map(|(name, directory)| (name.clone(), directory.clone()))
         .collect()
-}
-
-fn seconds_since_1970(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

@@ -1,26 +1,34 @@
 //! One run of hotcrate on one project: what was found out about it, and the order in which tiers are handled.
 
 use std::{
-    cell::OnceCell,
+    collections::BTreeSet,
     num::NonZeroUsize,
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
 
 use super::{
-    extra::ExtraWork, locked::locked_packages, registry::RegistryWork, restore, save,
-    target::TargetWork, tools::ToolsWork, work::TierWork,
+    extra::ExtraWork,
+    judged::{self, JudgedRoot},
+    locked::{locked_packages, locked_packages_now},
+    reading,
+    registry::RegistryWork,
+    restore, save,
+    target::TargetWork,
+    tools::ToolsWork,
+    work::TierWork,
 };
 use crate::{
     archive::budget::ByteBudget,
     console::Console,
+    entry::Contents,
     environment::Environment,
     fail_open::{self, Trouble},
     key::{JobIdentity, KeyFacts, Question},
     place, platform_directory,
-    policy::{JobStatus, Novelty, Place, SaveContext},
+    policy::{JobStatus, Novelty, Place, SaveContext, SaveDecision, SkipReason, decide_save},
     project::{self, Project, Request, WorkspaceLine},
     report::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport},
     runner::{GitHubContext, scopes_of},
@@ -30,7 +38,7 @@ use crate::{
     tier::{
         TierName,
         extra::{self, ExtraRoots},
-        tools,
+        tools::{self, ToolsBefore},
     },
 };
 
@@ -58,6 +66,7 @@ pub struct Session<'run> {
     facts: KeyFacts,
     extra: ExtraRoots,
     github: Option<GitHubContext>,
+    now_seconds: u64,
 }
 
 impl<'run> Session<'run> {
@@ -96,72 +105,128 @@ impl<'run> Session<'run> {
             facts,
             extra,
             github,
+            now_seconds: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
         })
     }
 
     /// Restores every tier in use. Trouble with one is told and leaves the others alone.
     pub fn restore(&self, report: &mut RunReport) -> RunState {
         let mut state = RunState::new(&self.settings.project, SystemTime::now());
-        state.tools_before = Some(tools::snapshot(&self.project.cargo_home));
+        let mut tools_before = tools::snapshot(&self.project.cargo_home);
         for root in self.roots() {
             if let Err(error) = place::remove_stale(&root) {
-                self.console
-                    .detail(&format!("stale staging stays: {error}"));
+                let detail = format!("stale staging stays: {error}");
+                self.console.detail(&detail);
             }
         }
-        let works = self.works();
-        for (tier, work) in &works {
-            let question = match self.question(*tier) {
-                Ok(question) => question,
-                Err(reason) => {
-                    report.tier_mut(*tier).restore = Some(not_restored(&reason));
-                    continue;
-                }
-            };
-            let restored = fail_open::attempt(&format!("{tier} not restored"), || {
-                restore::restore_tier(self, work.as_ref(), &question)
+        let targets = self.project.roots.iter();
+        let present = targets.filter(|root| root.directory.is_dir());
+        let present: BTreeSet<_> = present.map(|root| root.name.clone()).collect();
+        for (tier, work) in self.works(None) {
+            report.tier_mut(tier).restore = Some(match self.question(tier) {
+                Ok(question) => self.restore_tier(work.as_ref(), question, &mut state),
+                Err(reason) => RestoreReport::new(RestoreOutcome::Skipped, reason),
             });
-            let told = match restored {
-                Ok(restored) => {
-                    if let Some(entry) = restored.entry {
-                        state.restored.insert(*tier, entry);
-                    }
-                    restored.report
-                }
-                Err(trouble) => self.restore_failed(&question, trouble),
-            };
-            state.questions.insert(*tier, question);
-            report.tier_mut(*tier).restore = Some(told);
         }
-        state.access_times_move = super::target::arm(self);
+        forget_own_tools(&mut tools_before, &state);
+        state.tools_before = Some(tools_before);
+        state.access_times_move = super::target::arm(self, &present);
         state.started_at = SystemTime::now();
         state
     }
 
+    fn restore_tier(
+        &self,
+        work: &dyn TierWork,
+        question: Question,
+        state: &mut RunState,
+    ) -> RestoreReport {
+        let tier = work.tier();
+        let restored = fail_open::attempt(&format!("{tier} not restored"), || {
+            restore::restore_tier(self, work, &question)
+        });
+        let report = match restored {
+            Ok(restored) => {
+                if let Some(entry) = restored.entry {
+                    state.restored.insert(tier, entry);
+                }
+                restored.report
+            }
+            Err(Trouble(text)) => {
+                self.console.trouble(&text);
+                RestoreReport {
+                    key: question.key(),
+                    ..RestoreReport::new(RestoreOutcome::Failed, text)
+                }
+            }
+        };
+        state.questions.insert(tier, question);
+        report
+    }
+
     /// Saves every tier in use that has something new. `state` is what the restore left, if there was one.
     pub fn save(&self, state: Option<&RunState>, job: JobResult, report: &mut RunReport) {
-        for (tier, work) in self.works() {
+        let judged = fail_open::attempt("target directories not read", || {
+            let roots = reading::read_roots(self, state)?;
+            report.units = reading::units_report(&roots, state);
+            if self.refusal(job).is_some() {
+                return Ok(Vec::new());
+            }
+            let judge = |root| judged::judge(self, root, state, job == JobResult::Succeeded);
+            roots.into_iter().map(judge).collect()
+        });
+        let judged = match judged {
+            Ok(judged) => Some(judged),
+            Err(Trouble(text)) => {
+                self.console.trouble(&text);
+                None
+            }
+        };
+        for (tier, work) in self.works(judged.as_deref()) {
             let known = state.and_then(|state| state.questions.get(&tier).cloned());
-            let question = match known.map_or_else(|| self.question(tier), Ok) {
-                Ok(question) => question,
-                Err(reason) => {
-                    report.tier_mut(tier).save = Some(not_saved(&reason));
-                    continue;
-                }
-            };
-            let saved = fail_open::attempt(&format!("{tier} not saved"), || {
-                save::save_tier(self, work.as_ref(), &question, state, job)
-            });
-            report.tier_mut(tier).save = Some(match saved {
-                Ok(saved) => {
-                    if let Some(units) = saved.units {
-                        report.units = units;
-                    }
-                    saved.report
-                }
-                Err(trouble) => self.save_failed(trouble),
-            });
+            report.tier_mut(tier).save =
+                Some(match known.map_or_else(|| self.question(tier), Ok) {
+                    Ok(question) => self.save_tier(work.as_ref(), &question, state, job),
+                    Err(reason) => SaveReport::skipped(reason),
+                });
         }
+    }
+
+    fn save_tier(
+        &self,
+        work: &dyn TierWork,
+        question: &Question,
+        state: Option<&RunState>,
+        job: JobResult,
+    ) -> SaveReport {
+        let saved = fail_open::attempt(&format!("{} not saved", work.tier()), || {
+            save::save_tier(self, work, question, state, job)
+        });
+        saved.unwrap_or_else(|Trouble(text)| {
+            self.console.trouble(&text);
+            SaveReport::new(SaveOutcome::Failed, text)
+        })
+    }
+
+    /// Why nothing may be saved, whatever there is, if that is so.
+    pub(super) fn refusal(&self, job: JobResult) -> Option<SkipReason> {
+        let anything = Novelty::New { why: String::new() };
+        match decide_save(&self.save_context(job, anything)) {
+            SaveDecision::Save(_) => None,
+            SaveDecision::Skip(reason) => Some(reason),
+        }
+    }
+
+    /// The run of CI that this is, if it is one.
+    pub(super) fn run_id(&self) -> Option<&str> {
+        self.github.as_ref()?.run_id.as_deref()
+    }
+
+    /// The time at which this run began, in seconds since 1970.
+    pub(super) fn now_seconds(&self) -> u64 {
+        self.now_seconds
     }
 
     /// What deciding about a save needs to know.
@@ -186,21 +251,26 @@ impl<'run> Session<'run> {
         &self.project
     }
 
-    /// The tiers in use, in the order of restoring, with what each needs.
-    pub(super) fn works(&self) -> Vec<(TierName, Box<dyn TierWork + '_>)> {
+    /// The tiers in use, in the order of restoring, with what each needs. `judged` are the target directories as the job
+    /// left them, once it has.
+    pub(super) fn works<'a>(
+        &'a self,
+        judged: Option<&'a [JudgedRoot]>,
+    ) -> Vec<(TierName, Box<dyn TierWork + 'a>)> {
         self.settings
             .tiers
             .iter()
             .map(|tier| {
-                let work: Box<dyn TierWork + '_> = match tier {
+                let work: Box<dyn TierWork + 'a> = match tier {
                     TierName::Registry => Box::new(RegistryWork {
                         cargo_home: self.project.cargo_home.clone(),
                         packages: locked_packages(&self.project),
+                        packages_now: Box::new(|| locked_packages_now(&self.project)),
                     }),
                     TierName::Deps | TierName::Workspace => Box::new(TargetWork {
                         session: self,
                         tier: *tier,
-                        reading: OnceCell::new(),
+                        judged,
                     }),
                     TierName::Tools => Box::new(ToolsWork {
                         cargo_home: self.project.cargo_home.clone(),
@@ -246,27 +316,17 @@ impl<'run> Session<'run> {
             .cloned()
             .collect()
     }
+}
 
-    fn restore_failed(&self, question: &Question, Trouble(text): Trouble) -> RestoreReport {
-        self.console.trouble(&text);
-        RestoreReport {
-            outcome: RestoreOutcome::Failed,
-            reason: text,
-            key: question.key(),
-            matched_key: None,
-            bytes: None,
-            seconds: 0.0,
-        }
-    }
-
-    fn save_failed(&self, Trouble(text): Trouble) -> SaveReport {
-        self.console.trouble(&text);
-        SaveReport {
-            outcome: SaveOutcome::Failed,
-            reason: text,
-            key: String::new(),
-            bytes: None,
-            seconds: 0.0,
+/// A restored tool was installed by an earlier run of this job: that an earlier restore put it there makes it nobody
+/// else's.
+fn forget_own_tools(before: &mut ToolsBefore, state: &RunState) {
+    let Some(entry) = state.restored.get(&TierName::Tools) else {
+        return;
+    };
+    if let Contents::Tools(tools) = &entry.facts.contents {
+        for file in tools.iter().flat_map(|tool| &tool.files) {
+            before.names.remove(file.path.file_name());
         }
     }
 }
@@ -306,26 +366,5 @@ fn job_identity(settings: &Settings, github: Option<&GitHubContext>) -> JobIdent
             matrix: None,
         },
         (None, None) => JobIdentity::Local,
-    }
-}
-
-fn not_restored(reason: &str) -> RestoreReport {
-    RestoreReport {
-        outcome: RestoreOutcome::Skipped,
-        reason: reason.to_owned(),
-        key: String::new(),
-        matched_key: None,
-        bytes: None,
-        seconds: 0.0,
-    }
-}
-
-fn not_saved(reason: &str) -> SaveReport {
-    SaveReport {
-        outcome: SaveOutcome::Skipped,
-        reason: reason.to_owned(),
-        key: String::new(),
-        bytes: None,
-        seconds: 0.0,
     }
 }

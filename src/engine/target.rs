@@ -1,16 +1,18 @@
 //! The tiers `deps` and `workspace` in the engine: two halves of the same target directories.
 
 use std::{
-    cell::OnceCell,
-    collections::{BTreeMap, BTreeSet, HashSet},
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    path::{Path, PathBuf},
 };
 
+use anyhow::Context as _;
+
 use super::{
+    judged::JudgedRoot,
     moved::MovedUnits,
-    reading::{Reading, RootReading},
     session::Session,
-    work::{Brought, Collected, JobView, Selection, TierWork, bring_pieces},
+    unit_set::UnitSet,
+    work::{Brought, Collected, Selection, TierWork, bring_pieces},
 };
 use crate::{
     archive::{Compression, Group, Member, path::RelativePath},
@@ -19,15 +21,19 @@ use crate::{
     place::{LockPlace, Piece, Staging, place_whole},
     policy::Novelty,
     prune::worth_saving,
+    state::RunState,
     tier::TierName,
-    unit::{self, AccessTimes, SourceRoots, TargetTree, Unit, UnitFile, UnitKind, UnitRecord},
+    unit::{
+        self, AccessTimes, SourceRoots, TargetTree, Unit, UnitFile, UnitId, UnitKind, UnitRecord,
+    },
 };
 
 /// One of the two tiers that live in target directories.
 pub(super) struct TargetWork<'run> {
     pub session: &'run Session<'run>,
     pub tier: TierName,
-    pub reading: OnceCell<Reading>,
+    /// The target directories as the job left them; `None` before it has, or if they could not be read.
+    pub judged: Option<&'run [JudgedRoot]>,
 }
 
 impl TierWork for TargetWork<'_> {
@@ -44,116 +50,143 @@ impl TierWork for TargetWork<'_> {
             .collect()
     }
 
-    /// Units that hold the path of the target directory they were compiled in are of no use in another.
-    fn select(&self, facts: &EntryFacts) -> Selection {
-        let moved = MovedUnits::of(facts, &self.roots());
+    /// Units that hold the path of the target directory they were compiled in are of no use in another, and those that
+    /// are there already stay as they are.
+    fn select(&self, facts: &EntryFacts) -> anyhow::Result<Selection> {
+        let roots = self.roots();
+        let moved = MovedUnits::of(facts, &roots);
+        let present = self.present_units(&roots, facts)?;
+        let count = present.len();
         let left_out = moved.told();
-        Selection {
-            wanted: Box::new(move |member| !moved.holds(member)),
+        Ok(Selection {
+            wanted: Box::new(move |member| !moved.holds(member) && !present.holds(member)),
             left_out,
-        }
+            present: count,
+        })
     }
 
     fn put_in_place(
         &self,
-        _root: &RelativePath,
+        root: &RelativePath,
         staging: &Staging,
-        _facts: &EntryFacts,
+        facts: &EntryFacts,
     ) -> anyhow::Result<Brought> {
-        let sources = source_roots(self.session);
-        let staged = unit::read_target(staging.path(), &sources)?;
+        let records: Vec<_> = records_of(facts, root).collect();
         if place_whole(staging)? {
             return Ok(Brought {
-                placed: staged.units.len(),
+                placed: records.len(),
                 ..Brought::default()
             });
         }
+        let sources = source_roots(self.session);
+        let staged = unit::read_target(staging.path(), &sources)?;
         let present = unit::read_target(staging.root(), &sources)?;
-        let (pieces, unsafe_pieces) = pieces(&staged, &present);
+        let (pieces, left) = pieces(&staged, &present, &records);
         let mut brought = bring_pieces(staging, &pieces)?;
-        if unsafe_pieces > 0 {
+        if left > 0 {
             brought.notes.push(format!(
-                "{unsafe_pieces} units are left to Cargo, as others that are there were compiled against them"
+                "{left} units do not fit those that are there, and are left to Cargo"
             ));
         }
         Ok(brought)
     }
 
-    fn locks(&self) -> Vec<LockPlace> {
+    /// Of the profiles that are there, and of those that the entry brings.
+    fn locks(&self, entry: Option<&EntryFacts>) -> Vec<LockPlace> {
         let mut places = Vec::new();
         for root in &self.session.project().roots {
-            for profile in unit::profile_directories(&root.directory) {
-                places.push(LockPlace::Profile {
-                    root: root.directory.clone(),
-                    profile,
-                });
-            }
+            let brought = entry
+                .into_iter()
+                .flat_map(|entry| records_of(entry, &root.name))
+                .map(|record| record.id.profile.clone());
+            let profiles: BTreeSet<_> = unit::profile_directories(&root.directory)
+                .into_iter()
+                .chain(brought)
+                .collect();
+            places.extend(profiles.into_iter().map(|profile| LockPlace::Profile {
+                root: root.directory.clone(),
+                profile,
+            }));
         }
         places
     }
 
-    fn collect(&self, job: &JobView<'_>) -> anyhow::Result<Collected> {
-        let reading = Reading::take(self.session, job)?;
-        let reading = self.reading.get_or_init(|| reading);
+    fn collect(&self, state: Option<&RunState>) -> anyhow::Result<Collected> {
+        let roots = self
+            .judged
+            .context("the target directories could not be read")?;
         let mut records = Vec::new();
         let mut groups = Groups::default();
         let mut interface = DigestBuilder::new();
         let mut notes = Vec::new();
-        for root in &reading.roots {
-            interface.field(root.name.as_str(), root.interface.as_raw());
+        for root in roots {
+            interface.field(root.name().as_str(), root.interface.as_raw());
             for (unit, record) in root.kept(self.tier) {
                 groups.add_unit(root, unit);
-                records.push((root.name.clone(), record.clone()));
+                records.push((root.name().clone(), record.clone()));
             }
             if self.tier == TierName::Deps && !records.is_empty() {
-                groups.add_files(root, &root.tree.shared);
+                groups.add_files(root, &root.reading.tree.shared);
+                let told = root.reading.tree.notes.iter();
+                notes.extend(told.map(|note| format!("{}: {}", note.path, note.text)));
             }
-            notes.extend(root.notes.iter().cloned());
         }
         Ok(Collected {
             raw_bytes: groups.bytes,
             groups: groups.finish(),
             set: Some(set(&records)),
-            novelty: self.novelty(&records, reading, job),
+            novelty: self.novelty(&records, roots, state),
             contents: Contents::Target {
                 units: records,
                 interface: interface.finish(),
             },
-            units: Some(reading.units_report()),
             notes,
         })
     }
 }
 
 impl TargetWork<'_> {
+    /// The units of the entry that are in place already.
+    fn present_units(
+        &self,
+        roots: &BTreeMap<RelativePath, PathBuf>,
+        facts: &EntryFacts,
+    ) -> anyhow::Result<UnitSet> {
+        let sources = source_roots(self.session);
+        let mut present = UnitSet::default();
+        for (name, directory) in roots {
+            if !directory.is_dir() {
+                continue;
+            }
+            let tree = unit::read_target(directory, &sources)?;
+            let ids: HashSet<_> = tree.units.iter().map(|unit| &unit.id).collect();
+            for record in records_of(facts, name).filter(|record| ids.contains(&record.id)) {
+                present.add(name, &record.id.hash);
+            }
+        }
+        Ok(present)
+    }
+
     fn novelty(
         &self,
         records: &[(RelativePath, UnitRecord)],
-        reading: &Reading,
-        job: &JobView<'_>,
+        roots: &[JudgedRoot],
+        state: Option<&RunState>,
     ) -> Novelty {
-        let new: usize = reading
-            .roots
+        let new: BTreeSet<_> = roots
             .iter()
-            .map(|root| {
-                root.kept(self.tier)
-                    .filter(|(unit, _)| root.is_new(unit))
-                    .count()
+            .flat_map(|root| {
+                let new = root.kept(self.tier);
+                new.filter(|(unit, _)| root.reading.new.contains(&unit.id))
             })
-            .sum();
-        if new == 0 {
+            .map(|(unit, _)| unit.id.clone())
+            .collect();
+        if new.is_empty() {
             return Novelty::Unchanged;
         }
-        let why = format!("{new} of {} units are new", records.len());
-        let is_first = job
-            .state
-            .is_none_or(|state| !state.restored.contains_key(&self.tier));
-        let all_new: BTreeSet<_> = reading
-            .roots
-            .iter()
-            .flat_map(RootReading::new_units)
-            .collect();
-        let share = worth_saving(records.iter().map(|(_, record)| record), &all_new).share();
+        let why = format!("{} of {} units are new", new.len(), records.len());
+        let is_first = state.is_none_or(|state| !state.restored.contains_key(&self.tier));
+        let share = worth_saving(records.iter().map(|(_, record)| record), &new).share();
         let threshold = self.session.settings.save_threshold;
         if is_first || share >= threshold {
             Novelty::New { why }
@@ -164,6 +197,22 @@ impl TargetWork<'_> {
             }
         }
     }
+}
+
+/// The records of an entry's units in one root.
+fn records_of<'facts>(
+    facts: &'facts EntryFacts,
+    root: &RelativePath,
+) -> impl Iterator<Item = &'facts UnitRecord> {
+    let units = match &facts.contents {
+        Contents::Target { units, .. } => units.as_slice(),
+        Contents::Registry(_) | Contents::Tools(_) | Contents::Extra(_) => &[],
+    };
+    let root = root.clone();
+    units
+        .iter()
+        .filter(move |(name, _)| *name == root)
+        .map(|(_, record)| record)
 }
 
 /// A share as whole percents, rounded down.
@@ -187,52 +236,45 @@ pub(super) fn source_roots(session: &Session<'_>) -> SourceRoots {
     SourceRoots::new(&session.project().cargo_home, bases)
 }
 
-/// Makes every unit that is in place show whether the job uses it, and says of each root whether that works.
-pub(super) fn arm(session: &Session<'_>) -> BTreeMap<RelativePath, bool> {
+/// Makes every unit show whether the job uses it, and says of each root whether that works. What was unpacked into a new
+/// directory shows it by itself; `before` are the roots that were there.
+pub(super) fn arm(
+    session: &Session<'_>,
+    before: &BTreeSet<RelativePath>,
+) -> BTreeMap<RelativePath, bool> {
     let sources = source_roots(session);
+    let arm = |directory: &Path| {
+        unit::read_target(directory, &sources).is_ok_and(|tree| unit::arm(&tree).is_ok())
+    };
     session
         .project()
         .roots
         .iter()
         .filter(|root| root.directory.is_dir())
         .map(|root| {
-            let armed = unit::probe(&root.directory).is_ok_and(|times| times == AccessTimes::Move)
-                && unit::read_target(&root.directory, &sources)
-                    .is_ok_and(|tree| unit::arm(&tree).is_ok());
+            let moves = unit::probe(&root.directory).is_ok_and(|times| times == AccessTimes::Move);
+            let armed = moves && (!before.contains(&root.name) || arm(&root.directory));
             (root.name.clone(), armed)
         })
         .collect()
 }
 
-/// The fingerprint values that the units of a directory were compiled against.
-///
-/// If one of these is not there itself, the stored build of it may be another than the one that its dependents know, and
-/// Cargo would link the two: it has to compile them all again.
-fn values_relied_on(tree: &TargetTree) -> HashSet<&str> {
-    tree.units
+/// Every unit is a piece, and so is every file of the directory itself. Units that do not fit what is there are left out
+/// and counted.
+fn pieces(
+    staged: &TargetTree,
+    present: &TargetTree,
+    records: &[&UnitRecord],
+) -> (Vec<Piece>, usize) {
+    let unfit = unfit(staged, present, records);
+    let units = staged
+        .units
         .iter()
-        .flat_map(Unit::fingerprints)
-        .flat_map(|fingerprint| &fingerprint.deps)
-        .map(|(_, value)| value.as_str())
-        .collect()
-}
-
-/// Every unit is a piece, and so is every file of the directory itself. Units that are missing among the `present` ones,
-/// and yet relied on by those, are left out and counted.
-fn pieces(staged: &TargetTree, present: &TargetTree) -> (Vec<Piece>, usize) {
-    let relied_on = values_relied_on(present);
-    let ids: HashSet<_> = present.units.iter().map(|unit| &unit.id).collect();
-    let is_relied_on = |unit: &&Unit| {
-        !ids.contains(&unit.id)
-            && unit
-                .fingerprints()
-                .any(|fingerprint| relied_on.contains(fingerprint.value.as_str()))
-    };
-    let (left_out, placed): (Vec<_>, Vec<_>) = staged.units.iter().partition(is_relied_on);
-    let units = placed.into_iter().map(|unit| Piece {
-        name: format!("{}-{}", unit.id.package, unit.id.hash),
-        files: unit.files.iter().map(|file| file.path.clone()).collect(),
-    });
+        .filter(|unit| !unfit.contains(&unit.id))
+        .map(|unit| Piece {
+            name: format!("{}-{}", unit.id.package, unit.id.hash),
+            files: unit.files.iter().map(|file| file.path.clone()).collect(),
+        });
     let files = staged
         .shared
         .iter()
@@ -241,7 +283,66 @@ fn pieces(staged: &TargetTree, present: &TargetTree) -> (Vec<Piece>, usize) {
             name: file.path.to_string(),
             files: vec![file.path.clone()],
         });
-    (units.chain(files).collect(), left_out.len())
+    (units.chain(files).collect(), unfit.len())
+}
+
+/// The staged units that must not be mixed with the present ones.
+///
+/// A unit knows the exact builds that it was compiled against, but Cargo compares fingerprints, which another build of the
+/// same dependency shares: it would take the two for fresh and link them. So a unit is unfit if one that is there was
+/// compiled against a build of it that is gone, or if it was itself compiled against another build than the one that is
+/// there, or against an unfit unit.
+fn unfit<'tree>(
+    staged: &'tree TargetTree,
+    present: &TargetTree,
+    records: &[&UnitRecord],
+) -> HashSet<&'tree UnitId> {
+    let ids: HashSet<_> = present.units.iter().map(|unit| &unit.id).collect();
+    let relied_on: HashSet<_> = present.units.iter().flat_map(dependency_values).collect();
+    let records: HashMap<_, _> = records.iter().map(|record| (&record.id, *record)).collect();
+    let is_other_build = |unit: &&Unit| {
+        records
+            .get(&unit.id)
+            .is_none_or(|record| !record.describes(unit))
+    };
+    let mut refused: HashSet<_> = present
+        .units
+        .iter()
+        .filter(is_other_build)
+        .flat_map(values)
+        .collect();
+    let mut unfit = HashSet::new();
+    loop {
+        let found: Vec<_> = staged
+            .units
+            .iter()
+            .filter(|unit| !ids.contains(&unit.id) && !unfit.contains(&unit.id))
+            .filter(|unit| {
+                values(unit).any(|value| relied_on.contains(value))
+                    || dependency_values(unit).any(|value| refused.contains(value))
+            })
+            .collect();
+        if found.is_empty() {
+            return unfit;
+        }
+        for unit in found {
+            unfit.insert(&unit.id);
+            refused.extend(values(unit));
+        }
+    }
+}
+
+/// The fingerprint values of a unit.
+fn values(unit: &Unit) -> impl Iterator<Item = &str> {
+    unit.fingerprints()
+        .map(|fingerprint| fingerprint.value.as_str())
+}
+
+/// The fingerprint values of what a unit was compiled against.
+fn dependency_values(unit: &Unit) -> impl Iterator<Item = &str> {
+    unit.fingerprints()
+        .flat_map(|fingerprint| &fingerprint.deps)
+        .map(|(_, value)| value.as_str())
 }
 
 /// What the entry holds: names and fingerprints of its units.
@@ -267,7 +368,7 @@ struct Groups {
 }
 
 impl Groups {
-    fn add_unit(&mut self, root: &RootReading, unit: &Unit) {
+    fn add_unit(&mut self, root: &JudgedRoot, unit: &Unit) {
         let is_executable = matches!(
             unit.kind,
             UnitKind::BuildScript | UnitKind::Executable | UnitKind::Test
@@ -281,7 +382,7 @@ impl Groups {
         self.bytes += unit.bytes();
     }
 
-    fn add_files(&mut self, root: &RootReading, files: &[UnitFile]) {
+    fn add_files(&mut self, root: &JudgedRoot, files: &[UnitFile]) {
         self.units.extend(members(root, files));
         self.bytes += files.iter().map(|file| file.bytes).sum::<u64>();
     }
@@ -300,9 +401,9 @@ impl Groups {
     }
 }
 
-fn members<'a>(root: &'a RootReading, files: &'a [UnitFile]) -> impl Iterator<Item = Member> + 'a {
+fn members<'a>(root: &'a JudgedRoot, files: &'a [UnitFile]) -> impl Iterator<Item = Member> + 'a {
     files.iter().map(|file| Member {
-        name: root.name.join(&file.path),
-        source: file.path.below(&root.tree.directory),
+        name: root.name().join(&file.path),
+        source: file.path.below(&root.reading.tree.directory),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::work::{Brought, Collected, JobView, Selection, TierWork, cargo_home_root};
+use super::work::{Brought, Collected, Selection, TierWork, cargo_home_root};
 use crate::{
     archive::{Compression, Group, Member, path::RelativePath},
     entry::{Contents, EntryFacts},
@@ -27,8 +27,8 @@ impl TierWork for ToolsWork {
         BTreeMap::from([(cargo_home_root(), self.cargo_home.clone())])
     }
 
-    fn select(&self, _facts: &EntryFacts) -> Selection {
-        Selection::all()
+    fn select(&self, _facts: &EntryFacts) -> anyhow::Result<Selection> {
+        Ok(Selection::all())
     }
 
     fn put_in_place(
@@ -50,17 +50,20 @@ impl TierWork for ToolsWork {
     }
 
     /// None: merging takes the locks of the records itself.
-    fn locks(&self) -> Vec<LockPlace> {
+    fn locks(&self, _entry: Option<&EntryFacts>) -> Vec<LockPlace> {
         Vec::new()
     }
 
-    fn collect(&self, job: &JobView<'_>) -> anyhow::Result<Collected> {
-        let before = job.state.and_then(|state| state.tools_before.as_ref());
-        let Some(before) = before else {
-            // Without a list of what was there before, everything in bin would look new.
-            anyhow::bail!("what was in CARGO_HOME/bin before the job is not known");
-        };
-        let tree = new_tools(before, &self.cargo_home);
+    /// Without a list of what was there before, everything in bin would look new.
+    fn needs_state(&self) -> Option<&'static str> {
+        Some("what was in CARGO_HOME/bin before the job is not known")
+    }
+
+    fn collect(&self, state: Option<&RunState>) -> anyhow::Result<Collected> {
+        let before = state
+            .and_then(|state| state.tools_before.clone())
+            .unwrap_or_default();
+        let tree = new_tools(&before, &self.cargo_home);
         let root = cargo_home_root();
         let files = tree.tools.iter().flat_map(|tool| &tool.files);
         let members = files.clone().map(|file| Member {
@@ -74,9 +77,8 @@ impl TierWork for ToolsWork {
             }],
             raw_bytes: files.map(|file| file.bytes).sum(),
             set: Some(tree.set()),
-            novelty: novelty(&tree.tools, job.state),
+            novelty: novelty(&tree.tools, state),
             contents: Contents::Tools(tree.tools),
-            units: None,
             notes: tree.notes,
         })
     }

@@ -8,7 +8,6 @@ use crate::{
     key::KeyPart,
     place::{LockPlace, Piece, PlaceError, Staging, place_pieces},
     policy::Novelty,
-    report::UnitsReport,
     state::RunState,
     tier::{TierName, registry::CARGO_HOME_ROOT},
 };
@@ -26,8 +25,8 @@ pub(super) trait TierWork {
     /// The directories of the tier, by the names that they have in the archive.
     fn roots(&self) -> BTreeMap<RelativePath, PathBuf>;
 
-    /// Which members of an entry to unpack.
-    fn select(&self, facts: &EntryFacts) -> Selection;
+    /// Which members of an entry to unpack: what is there already need not be fetched again.
+    fn select(&self, facts: &EntryFacts) -> anyhow::Result<Selection>;
 
     /// Puts what was unpacked for the root called `root` in place: whole pieces, and none of which something is there.
     fn put_in_place(
@@ -37,20 +36,16 @@ pub(super) trait TierWork {
         facts: &EntryFacts,
     ) -> anyhow::Result<Brought>;
 
-    /// The directories that Cargo is kept out of while they are merged into or packed.
-    fn locks(&self) -> Vec<LockPlace>;
+    /// The directories that Cargo is kept out of while an entry is merged into them, or while they are packed.
+    fn locks(&self, entry: Option<&EntryFacts>) -> Vec<LockPlace>;
+
+    /// Why nothing can be saved after a job whose restore left no state, if that is so.
+    fn needs_state(&self) -> Option<&'static str> {
+        None
+    }
 
     /// What of the tier to pack, as the directories stand now.
-    fn collect(&self, job: &JobView<'_>) -> anyhow::Result<Collected>;
-}
-
-/// What a tier may know of the job when it collects what to pack.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct JobView<'state> {
-    /// The state that the restore left, if there was one.
-    pub state: Option<&'state RunState>,
-    /// Whether the job's commands all succeeded.
-    pub succeeded: bool,
+    fn collect(&self, state: Option<&RunState>) -> anyhow::Result<Collected>;
 }
 
 /// Which members of an entry to unpack.
@@ -59,6 +54,8 @@ pub(super) struct Selection {
     pub wanted: Box<dyn Fn(&RelativePath) -> bool + Sync>,
     /// What is left out that the user would expect, in words.
     pub left_out: Option<String>,
+    /// How many pieces of the entry are there already, and are not unpacked.
+    pub present: usize,
 }
 
 impl Selection {
@@ -67,6 +64,7 @@ impl Selection {
         Self {
             wanted: Box::new(|_| true),
             left_out: None,
+            present: 0,
         }
     }
 }
@@ -129,8 +127,6 @@ pub(super) struct Collected {
     pub set: Option<KeyPart>,
     /// Whether that is worth a new entry.
     pub novelty: Novelty,
-    /// What became of the units, from tiers that know.
-    pub units: Option<UnitsReport>,
     /// What to tell the user of what was left out.
     pub notes: Vec<String>,
 }

@@ -62,6 +62,20 @@ pub struct RestoreReport {
     pub seconds: f64,
 }
 
+impl RestoreReport {
+    /// A restore that never came to an entry: no bytes, no time.
+    pub fn new(outcome: RestoreOutcome, reason: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            reason: reason.into(),
+            key: String::new(),
+            matched_key: None,
+            bytes: None,
+            seconds: 0.0,
+        }
+    }
+}
+
 /// A save of one tier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SaveReport {
@@ -75,6 +89,24 @@ pub struct SaveReport {
     pub bytes: Option<u64>,
     /// Seconds from the decision to the entry in the store.
     pub seconds: f64,
+}
+
+impl SaveReport {
+    /// A save that never came to an entry: no bytes, no time.
+    pub fn new(outcome: SaveOutcome, reason: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            reason: reason.into(),
+            key: String::new(),
+            bytes: None,
+            seconds: 0.0,
+        }
+    }
+
+    /// A save that was left out on purpose.
+    pub fn skipped(reason: impl Into<String>) -> Self {
+        Self::new(SaveOutcome::Skipped, reason)
+    }
 }
 
 /// What happened to one tier.

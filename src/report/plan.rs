@@ -66,7 +66,7 @@ pub struct RootPlan {
     pub name: String,
     /// Where it is, absolute.
     pub directory: PathBuf,
-    /// The size of what the tier could take from it, in bytes; `None` if it is not there.
+    /// The size of all files in those parts of it that the tier takes from, in bytes; `None` if it is not there.
     pub bytes: Option<u64>,
 }
 

@@ -37,8 +37,8 @@ pub trait Store: Send + Sync {
     /// Opens an entry for reading.
     fn open(&self, found: &Found) -> Result<Box<dyn RangedSource>, StoreError>;
 
-    /// Gives up an entry that turned out to be damaged, so that its key is free for a sound one. A store that can't do
-    /// that leaves it.
+    /// Gives up an entry that turned out to be damaged, so that its key is free for a sound one. One of another scope than
+    /// this run writes to stays, and so does any in a store that can't remove.
     fn discard(&self, found: &Found) -> Result<(), StoreError>;
 
     /// Begins to store an entry under `key`, in the scope that this run writes to. Reserve as late as possible: begin
@@ -59,7 +59,7 @@ pub struct Found {
 pub enum Reservation {
     /// The key is ours: write, then [`Upload::finish`].
     Granted(Box<dyn Upload>),
-    /// An entry of that key is there already, or is being written: nothing to do.
+    /// An entry of that key is there already, or is being written: nothing to do. A store that can makes it the newest.
     Taken,
 }
 

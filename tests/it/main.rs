@@ -21,6 +21,8 @@ mod commands;
 #[cfg(unix)]
 mod concurrency;
 #[cfg(unix)]
+mod convergence;
+#[cfg(unix)]
 mod exit_status;
 #[cfg(unix)]
 mod full_disk;

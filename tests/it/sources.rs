@@ -128,6 +128,15 @@ fn a_changed_git_revision_compiles_that_package_anew() {
         .success();
     let compiled: Vec<_> = run.build.compiled_dependency_names().into_iter().collect();
     assert_eq!(compiled, ["lent"], "{}", run.stderr);
+    assert_eq!(run.report().save("registry").outcome, "saved");
+
+    sandbox.empty_cargo_home();
+    fs::rename(&repository, sandbox.path("gone")).unwrap();
+    sandbox
+        .hotcrate(&checkout(&sandbox, &template, "third"))
+        .run(&BUILD_OFFLINE)
+        .success()
+        .warm();
 }
 
 #[test]

@@ -148,15 +148,20 @@ impl Store for DirStore {
 
     fn discard(&self, found: &Found) -> Result<(), StoreError> {
         check_key(&found.key)?;
-        let path = layout::entry_in(&self.scope_directory(&found.scope), &found.key);
-        self.remove_file(&path)?;
+        let own = self.options.scopes.own();
+        if found.scope == own.as_str() {
+            let path = layout::entry_in(&self.scope_directory(own.as_str()), &found.key);
+            self.remove_file(&path)?;
+        }
         Ok(())
     }
 
     fn begin(&self, key: &str) -> Result<Reservation, StoreError> {
         check_key(key)?;
         let directory = self.scope_directory(self.options.scopes.own().as_str());
-        if fs_err::symlink_metadata(layout::entry_in(&directory, key)).is_ok() {
+        let path = layout::entry_in(&directory, key);
+        if fs_err::symlink_metadata(&path).is_ok() {
+            renew(&path);
             return Ok(Reservation::Taken);
         }
         let upload = upload::DirUpload::begin(self.layout.clone(), directory, key, &self.options)?;
@@ -193,6 +198,15 @@ fn newest<'key>(directory: &Path, keys: impl Iterator<Item = &'key String>) -> O
     })
     .max()
     .map(|(_, key)| key.clone())
+}
+
+/// Makes the entry at `path` the newest: it is what a job would store now. Otherwise a poorer one that came later would
+/// answer for ever.
+fn renew(path: &Path) {
+    let now = FileTime::from_system_time(SystemTime::now());
+    if let Err(error) = filetime::set_file_times(path, now, now) {
+        tracing::debug!("{} was not renewed: {error}", path.display());
+    }
 }
 
 /// Remembers that the entry at `path` was used now, for eviction. Where that can't be written nothing is evicted

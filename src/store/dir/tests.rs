@@ -148,6 +148,18 @@ fn the_entry_finished_last_is_the_newest_whichever_was_written_last() {
 }
 
 #[test]
+fn an_entry_that_a_job_would_store_again_becomes_the_newest() {
+    let place = Place::new();
+    let store = place.open();
+    set_times(&save(&store, "deps-rich", b"1"), 1, 1);
+    set_times(&save(&store, "deps-poor", b"2"), 2, 2);
+    assert_eq!(look_up(&store, "deps-", &[]).as_deref(), Some("deps-poor"));
+    let answer = store.begin("deps-rich").unwrap();
+    assert!(matches!(answer, Reservation::Taken));
+    assert_eq!(look_up(&store, "deps-", &[]).as_deref(), Some("deps-rich"));
+}
+
+#[test]
 fn entries_stored_at_the_same_time_are_told_apart_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
