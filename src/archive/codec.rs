@@ -248,9 +248,9 @@ mod tests {
             Compression::Stored,
         ] {
             let (bytes, entry) = packer.pack(&raw, compression).unwrap();
-            let packed = &bytes[FRAME_HEADER_LEN..];
-            assert_eq!(entry.digest, Digest::of_bytes(packed));
-            assert!(unpacked(packed, raw.len() as u64).unwrap() == raw);
+            let frame = &bytes[FRAME_HEADER_LEN..];
+            assert_eq!(entry.digest, Digest::of_bytes(frame));
+            assert!(unpacked(frame, raw.len() as u64).unwrap() == raw);
         }
     }
 
