@@ -32,7 +32,7 @@ impl Forgery {
 
     fn frame(mut self, raw: &[u8]) -> Self {
         let mut packer = Packer::new().unwrap();
-        let (bytes, entry) = packer.pack(raw, Compression::Normal).unwrap();
+        let (bytes, entry) = packer.pack(raw, Compression::Normal, |_| ()).unwrap();
         self.frames.push(bytes);
         self.entries.push(entry);
         self
