@@ -2,7 +2,9 @@
 
 mod hostile;
 mod limits;
+mod opening;
 mod round_trip;
+#[cfg(target_os = "linux")]
 mod tools;
 
 use std::{
