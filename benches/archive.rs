@@ -248,15 +248,22 @@ fn weigh(tree: &Path) -> anyhow::Result<u64> {
     let mut seen = std::collections::HashSet::new();
     for entry in walkdir::WalkDir::new(tree) {
         let metadata = entry?.metadata()?;
-        #[cfg(unix)]
-        let new = seen.insert(std::os::unix::fs::MetadataExt::ino(&metadata));
-        #[cfg(not(unix))]
-        let new = seen.insert(bytes) || true;
-        if metadata.is_file() && new {
+        if metadata.is_file() && inode(&metadata).is_none_or(|inode| seen.insert(inode)) {
             bytes += metadata.len();
         }
     }
     Ok(bytes)
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "not every platform has inodes")]
+fn inode(metadata: &std::fs::Metadata) -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::ino(metadata))
+}
+
+#[cfg(not(unix))]
+fn inode(_metadata: &std::fs::Metadata) -> Option<u64> {
+    None
 }
 
 /// Runs `command` with the disk quiet.

@@ -1,8 +1,9 @@
 //! One bound on the memory of all transfers of a process.
 //!
 //! Invariant: the bytes handed out never exceed the limit, but for a single request that is larger than the limit
-//! itself, which is served when nothing else is out. A request waits; it never fails. Requests are served in the
-//! order in which they came, so that a large one is not passed over for ever.
+//! itself, which is served when nothing else is out, and for what is overdrawn: until that is given back, all
+//! requests wait. A request never fails. Requests are served in the order in which they came, so that a large one is
+//! not passed over for ever.
 //!
 //! Who takes everything that a piece of work needs in one request, and waits for nothing but other work of which
 //! the same holds, can't be part of a deadlock.
@@ -81,6 +82,13 @@ impl ByteBudget {
 }
 
 impl Allowance<'_> {
+    /// Takes `bytes` more at once, over the limit if need be: for the rare case that an estimate did not hold. Who
+    /// waited here instead, for others that may be waiting as well, could wait for ever.
+    pub fn overdraw(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.budget.lock().used += bytes;
+    }
+
     /// Gives back all but `bytes`; nothing happens if it is no more than that already.
     pub fn shrink_to(&mut self, bytes: u64) {
         if let Some(surplus) = self.bytes.checked_sub(bytes) {
@@ -123,6 +131,16 @@ mod tests {
         let _second = budget.take(6);
         first.shrink_to(9);
         assert_eq!(first.bytes, 4);
+    }
+
+    #[test]
+    fn what_was_overdrawn_is_given_back_like_the_rest() {
+        let budget = ByteBudget::new(10);
+        let mut first = budget.take(8);
+        first.overdraw(5);
+        assert_eq!(budget.lock().used, 13);
+        drop(first);
+        let _all = budget.take(10);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use zstd::{
 
 use super::{
     Compression,
-    format::{FRAME_HEADER_LEN, MAX_FRAME_RAW, frame_header},
+    format::{FRAME_HEADER_LEN, frame_header},
     index::FrameEntry,
 };
 use crate::key::Digest;
@@ -22,10 +22,13 @@ use crate::key::Digest;
 /// Measured on target directories with debug information (zstd 1.5, MB packed of MB raw). Libraries, 506: level 3 in
 /// frames of 8 MiB 119, of 16 MiB 109, with larger tables 105 at the same speed, with long-distance matching 104 at
 /// two thirds of it. Eight executables of 32 MB, 259: frames of 16 MiB 66; with long-distance matching 32 MiB 62, 48
-/// MiB 48, 64 MiB 40, and faster for it. Executables of 100 MB gain nothing from any of these.
+/// MiB 48, 64 MiB 40, and faster for it; but of frames larger than 48 MiB no two are compressed at once within the
+/// usual budget. Executables of 100 MB gain nothing from any of these.
 pub(super) struct Parameters {
-    /// How much tar goes into a frame, in bytes, before the next is begun. A quarter more is possible.
+    /// How much tar goes into a frame at most, in bytes, but for headers.
     pub(super) frame_bytes: u64,
+    /// Frames are expected to become at most this part of their size.
+    expected_ratio: usize,
     level: i32,
     /// Base-2 logarithm of the window. Plain `zstd -d` takes up to 27.
     window_log: u32,
@@ -40,13 +43,15 @@ pub(super) fn parameters(compression: Compression) -> Parameters {
     match compression {
         Compression::Normal => Parameters {
             frame_bytes: 16 << 20,
+            expected_ratio: 2,
             level: 3,
             window_log: 25,
             table_logs: (18, 17),
             long_distance: false,
         },
         Compression::LongWindow => Parameters {
-            frame_bytes: 51 << 20,
+            frame_bytes: LONG_WINDOW_FRAME,
+            expected_ratio: 3,
             level: 3,
             window_log: 26,
             table_logs: (18, 17),
@@ -54,6 +59,7 @@ pub(super) fn parameters(compression: Compression) -> Parameters {
         },
         Compression::Stored => Parameters {
             frame_bytes: 16 << 20,
+            expected_ratio: 1,
             level: 1,
             window_log: 25,
             table_logs: (0, 0),
@@ -62,19 +68,22 @@ pub(super) fn parameters(compression: Compression) -> Parameters {
     }
 }
 
+/// The most tar in a frame with a long window, in bytes, but for headers.
+const LONG_WINDOW_FRAME: u64 = 47 << 20;
+
 /// How to compress a file of `size` bytes in a group of `compression`.
 ///
-/// Executables repeat each other. Of large ones no two fit into a frame, and a long window costs and gains nothing.
+/// Executables repeat each other. Of large ones no frame holds enough of two, and a long window only costs.
 pub(super) fn compression_for(size: u64, compression: Compression) -> Compression {
     match compression {
-        Compression::LongWindow if size > MAX_FRAME_RAW / 2 => Compression::Normal,
+        Compression::LongWindow if size > LONG_WINDOW_FRAME / 4 * 3 => Compression::Normal,
         other => other,
     }
 }
 
-/// The most bytes that [`Packer::pack`] returns for `raw` bytes of tar.
-pub(super) fn packed_bound(raw: usize) -> usize {
-    compress_bound(raw) + FRAME_HEADER_LEN
+/// How many bytes [`Packer::pack`] is expected to take for `raw` bytes of tar.
+pub(super) fn expected_packed(raw: usize, compression: Compression) -> usize {
+    FRAME_HEADER_LEN + compress_bound(raw) / parameters(compression).expected_ratio
 }
 
 /// Compresses frames, one after the other, with one context.
@@ -92,18 +101,25 @@ impl Packer {
     }
 
     /// Compresses `raw`, and returns the zstd frame with the skippable frame before it, and what the index says of it.
+    ///
+    /// Calls `overdraw` with a number of bytes before it takes that many more than were to be expected.
     pub(super) fn pack(
         &mut self,
         raw: &[u8],
         compression: Compression,
+        overdraw: impl FnOnce(usize),
     ) -> io::Result<(Vec<u8>, FrameEntry)> {
         self.set_up(compression)?;
-        let mut buffer = Vec::with_capacity(packed_bound(raw.len()));
-        buffer.resize(FRAME_HEADER_LEN, 0);
-        let mut buffer = Cursor::new(buffer);
-        buffer.set_position(FRAME_HEADER_LEN as u64);
-        self.compressor.compress_to_buffer(raw, &mut buffer)?;
-        let mut bytes = buffer.into_inner();
+        let expected = expected_packed(raw.len(), compression);
+        let most = FRAME_HEADER_LEN + compress_bound(raw.len());
+        let mut bytes = match self.compress(raw, expected) {
+            // Too little room is the one failure that more room can mend.
+            Err(_) if expected < most => {
+                overdraw(most - expected);
+                self.compress(raw, most)?
+            }
+            result => result?,
+        };
         bytes.shrink_to_fit();
         let packed = &bytes[FRAME_HEADER_LEN..];
         let too_large = |_| io::Error::other("a frame is larger than 4 GiB");
@@ -115,6 +131,16 @@ impl Packer {
         let header = frame_header(entry.raw, entry.packed, &entry.digest);
         bytes[..FRAME_HEADER_LEN].copy_from_slice(&header);
         Ok((bytes, entry))
+    }
+
+    /// Compresses `raw` behind room for the header, into no more than `capacity` bytes.
+    fn compress(&mut self, raw: &[u8], capacity: usize) -> io::Result<Vec<u8>> {
+        let mut buffer = Vec::with_capacity(capacity);
+        buffer.resize(FRAME_HEADER_LEN, 0);
+        let mut buffer = Cursor::new(buffer);
+        buffer.set_position(FRAME_HEADER_LEN as u64);
+        self.compressor.compress_to_buffer(raw, &mut buffer)?;
+        Ok(buffer.into_inner())
     }
 
     fn set_up(&mut self, compression: Compression) -> io::Result<()> {
@@ -247,11 +273,27 @@ mod tests {
             Compression::LongWindow,
             Compression::Stored,
         ] {
-            let (bytes, entry) = packer.pack(&raw, compression).unwrap();
-            let packed = &bytes[FRAME_HEADER_LEN..];
-            assert_eq!(entry.digest, Digest::of_bytes(packed));
-            assert!(unpacked(packed, raw.len() as u64).unwrap() == raw);
+            let (bytes, entry) = packer.pack(&raw, compression, |_| ()).unwrap();
+            let frame = &bytes[FRAME_HEADER_LEN..];
+            assert_eq!(entry.digest, Digest::of_bytes(frame));
+            assert!(unpacked(frame, raw.len() as u64).unwrap() == raw);
         }
+    }
+
+    #[test]
+    fn what_can_not_be_compressed_is_packed_all_the_same_and_said_to_take_more() {
+        let noise: Vec<u8> = (0..100_000_u64)
+            .map(|number| Digest::of_bytes(&number.to_le_bytes()).as_raw()[0])
+            .collect();
+        let mut packer = Packer::new().unwrap();
+        let mut overdrawn = 0;
+        let (bytes, _) = packer
+            .pack(&noise, Compression::LongWindow, |bytes| overdrawn = bytes)
+            .unwrap();
+        let expected = expected_packed(noise.len(), Compression::LongWindow);
+        assert!(expected < bytes.len() && bytes.len() <= expected + overdrawn);
+        let frame = &bytes[FRAME_HEADER_LEN..];
+        assert!(unpacked(frame, noise.len() as u64).unwrap() == noise);
     }
 
     #[test]

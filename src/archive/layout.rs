@@ -271,7 +271,7 @@ pub(super) fn read_failure(step: &'static str, path: &Path, source: io::Error) -
 
 /// Cuts the tar stream into frames.
 ///
-/// A frame ends between two members, or within the content of one that would make it much too large; never within
+/// A frame ends between two members, or within the content of one that would make it too large; never within
 /// headers, and where the compression changes.
 #[derive(Default)]
 struct FramePlanner {
@@ -290,8 +290,7 @@ impl FramePlanner {
             self.close();
         }
         self.extend(member, compression, headers);
-        // A last piece that is small is better kept with the rest than alone at the start of a frame.
-        while self.open_length() + data > target + target / 4 {
+        while self.open_length() + data > target {
             let piece = target.saturating_sub(self.open_length());
             self.extend(member, compression, piece);
             self.close();

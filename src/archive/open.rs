@@ -199,13 +199,11 @@ impl<'a> Ends<'a> {
             return Err(OpenError::Malformed("it is too short"));
         }
         let head = read_exactly(source, 0, total.min(FIRST_RANGE))?;
-        let tail = match total - head.len() as u64 {
-            0 => Vec::new(),
-            rest => {
-                // The footer may straddle the end of the first range.
-                let length = rest.clamp(FOOTER_LEN as u64, TAIL_RANGE);
-                read_exactly(source, total - length, length)?
-            }
+        let tail = if total > FIRST_RANGE {
+            // It may overlap the first range: an index on the border of that lies wholly in one of the two.
+            read_exactly(source, total - TAIL_RANGE, TAIL_RANGE)?
+        } else {
+            Vec::new()
         };
         Ok(Self {
             source,

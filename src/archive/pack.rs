@@ -14,7 +14,7 @@ use std::{
 use super::{
     Group, PackOptions, Packed, Volume,
     budget::Allowance,
-    codec::{Packer, pack_small, packed_bound},
+    codec::{Packer, expected_packed, pack_small},
     error::PackError,
     format::{FOOTER_LEN, Footer, MAX_FACTS_PACKED, MAX_FACTS_RAW, MAX_INDEX_RAW, Tag, skippable},
     index::{FrameEntry, Index, raw_bytes},
@@ -183,8 +183,9 @@ impl<'a> Line<'a> {
         while let Some((number, mut memory)) = self.claim() {
             let plan = &self.layout.frames[number];
             let content_bytes = read_frame(self.layout, plan, &mut raw)?;
+            let overdraw = |bytes: usize| memory.overdraw(bytes as u64);
             let (bytes, entry) = packer
-                .pack(&raw, plan.compression)
+                .pack(&raw, plan.compression, overdraw)
                 .map_err(PackError::Compress)?;
             memory.shrink_to(bytes.len() as u64);
             self.progress.advance(content_bytes);
@@ -199,12 +200,13 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    /// Takes the next frame, and the memory that reading and compressing it needs at most.
+    /// Takes the next frame, and the memory that reading and compressing it should need.
     fn claim(&self) -> Option<(usize, Allowance<'a>)> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = self.layout.frames.get(*next)?;
         let raw = usize::try_from(plan.end - plan.start).unwrap_or(usize::MAX);
-        let memory = self.options.budget.take((raw + packed_bound(raw)) as u64);
+        let packed = expected_packed(raw, plan.compression);
+        let memory = self.options.budget.take((raw + packed) as u64);
         let state = self.lock();
         if state.stopped || state.failure.is_some() {
             return None;

@@ -13,7 +13,7 @@ use std::{
     ops::Range,
     path::PathBuf,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -21,7 +21,6 @@ use std::{
 
 use super::{
     UnpackOptions, Volume,
-    budget::ByteBudget,
     codec::{UnpackFailure, Unpacker},
     content::{CutFiles, FrameWriter},
     error::UnpackError,
@@ -105,7 +104,13 @@ fn transfer(
     options: &UnpackOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<(), UnpackError> {
-    let fetchers = options.threads.max(FETCHES).min(plan.ranges.len());
+    // Threads that could only wait for memory are not worth the memory that allocators keep for each.
+    let largest = plan.ranges.iter().map(memory_for).max().unwrap_or(1);
+    let at_once = usize::try_from(options.budget.limit() / largest.max(1)).unwrap_or(FETCHES);
+    let fetchers = FETCHES
+        .min(at_once)
+        .max(options.threads)
+        .clamp(1, plan.ranges.len().max(1));
     let transfer = Transfer {
         plan,
         source,
@@ -156,29 +161,33 @@ impl Transfer<'_> {
     }
 
     fn unpack_range(&self, range: &FetchRange) -> Result<(), UnpackError> {
-        let fetched = if range.in_head {
-            0
-        } else {
-            range.end - range.start
-        };
-        let _memory = self.options.budget.take(fetched + range.largest_raw);
+        let _memory = self.options.budget.take(memory_for(range));
         // It may have taken long to get the memory.
         if self.stopped.load(Ordering::Relaxed) {
             return Ok(());
         }
         let bytes = self.fetch(range)?;
+        self.workbenches
+            .with(|unpacker| self.unpack_frames(range, &bytes, unpacker))
+    }
+
+    fn unpack_frames(
+        &self,
+        range: &FetchRange,
+        bytes: &[u8],
+        unpacker: &mut Unpacker,
+    ) -> Result<(), UnpackError> {
         for number in range.frames.clone() {
             if self.stopped.load(Ordering::Relaxed) {
                 return Ok(());
             }
             let frame = &self.plan.archive.frames()[number];
             let packed = (frame.offset - range.start)..(frame.packed_end() - range.start);
-            let packed = slice(&bytes, packed).ok_or(UnpackError::Damaged {
+            let packed = slice(bytes, packed).ok_or(UnpackError::Damaged {
                 frame: number,
                 reason: "is cut short",
             })?;
-            self.workbenches
-                .with(|unpacker| self.unpack_frame(number, frame, packed, unpacker))?;
+            self.unpack_frame(number, frame, packed, unpacker)?;
         }
         Ok(())
     }
@@ -227,6 +236,16 @@ impl Transfer<'_> {
     }
 }
 
+/// What fetching and decompressing `range` takes at most, in bytes.
+fn memory_for(range: &FetchRange) -> u64 {
+    let fetched = if range.in_head {
+        0
+    } else {
+        range.end - range.start
+    };
+    fetched + range.largest_raw
+}
+
 fn slice(bytes: &[u8], range: Range<u64>) -> Option<&[u8]> {
     bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }
@@ -235,27 +254,55 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Decompressors, each with its buffer, of which only so many are ever busy at once.
+/// Decompressors, of which only so many are ever busy at once.
 struct Workbenches {
-    /// A budget of turns instead of bytes.
-    turns: ByteBudget,
-    idle: Mutex<Vec<Unpacker>>,
+    state: Mutex<Benches>,
+    returned: Condvar,
+}
+
+struct Benches {
+    /// How many more may be busy.
+    free: usize,
+    idle: Vec<Unpacker>,
 }
 
 impl Workbenches {
     fn new(count: usize) -> Self {
         Self {
-            turns: ByteBudget::new(count as u64),
-            idle: Mutex::default(),
+            state: Mutex::new(Benches {
+                free: count,
+                idle: Vec::new(),
+            }),
+            returned: Condvar::new(),
         }
     }
 
-    /// Waits for a turn, and does `work` with a decompressor that nobody else has.
+    /// Waits until one is free, and does `work` at it.
+    ///
+    /// Who comes while one is free gets it, even if others were told to wake up for it: on a busy machine that may
+    /// take them long.
     fn with<T>(&self, work: impl FnOnce(&mut Unpacker) -> T) -> T {
-        let _turn = self.turns.take(1);
-        let mut unpacker = lock(&self.idle).pop().unwrap_or_else(Unpacker::new);
+        let mut unpacker = {
+            let mut benches = self
+                .returned
+                .wait_while(lock(&self.state), |benches| benches.free == 0)
+                .unwrap_or_else(PoisonError::into_inner);
+            benches.free -= 1;
+            benches.idle.pop().unwrap_or_else(Unpacker::new)
+        };
+        let _busy = Busy(self);
         let result = work(&mut unpacker);
-        lock(&self.idle).push(unpacker);
+        lock(&self.state).idle.push(unpacker);
         result
+    }
+}
+
+/// Frees a workbench, whatever happened at it.
+struct Busy<'a>(&'a Workbenches);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).free += 1;
+        self.0.returned.notify_one();
     }
 }

@@ -24,8 +24,8 @@ fn jobs_that_share_a_key_keep_what_each_other_needs() {
         "cargo build --locked --release -v",
         "cargo check --locked --release -v",
     ];
-    for command in commands {
-        run(format!("first-{}", command.len()), command);
+    for (index, command) in commands.iter().enumerate() {
+        run(format!("first-{index}"), command);
     }
     for (round, command) in commands.iter().chain(&commands).enumerate() {
         run(format!("later-{round}"), command).warm();
@@ -94,7 +94,8 @@ fn tools_that_several_runs_of_a_job_install_are_all_kept() {
     let install = |name: &str| {
         let tool = sandbox.path(name);
         fs::create_dir_all(tool.join("src")).unwrap();
-        let manifest = format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2024\"\n");
+        let manifest =
+            format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2024\"\n");
         fs::write(tool.join("Cargo.toml"), manifest).unwrap();
         fs::write(tool.join("src/main.rs"), "fn main() {}\n").unwrap();
         let command = ["cargo", "install", "--path", tool.to_str().unwrap()];

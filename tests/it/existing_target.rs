@@ -102,7 +102,13 @@ fn a_stored_unit_is_left_out_where_another_build_of_what_it_needs_is_there() {
     }
     let repository = checkout(&sandbox, &lent, "lent.git");
     let url = format!("git = \"file://{}\"", repository.display());
-    write("Cargo.toml", &format!("{}[dependencies]\nlow = {{ {url} }}\nhigh = {{ {url} }}\n", manifest("app")));
+    write(
+        "Cargo.toml",
+        &format!(
+            "{}[dependencies]\nlow = {{ {url} }}\nhigh = {{ {url} }}\n",
+            manifest("app")
+        ),
+    );
     write("src/main.rs", "fn main() { low::take(high::make()); }\n");
     sandbox.cargo(&template, &["generate-lockfile"]);
     let build = ["cargo", "build", "--locked", "-v"];

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Writes what the packer would not.
-struct Forgery {
+pub(super) struct Forgery {
     frames: Vec<Vec<u8>>,
     entries: Vec<FrameEntry>,
     members: Vec<(String, Content)>,
@@ -21,7 +21,7 @@ struct Forgery {
 
 impl Forgery {
     /// One frame of 4 KiB of tar.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             frames: Vec::new(),
             entries: Vec::new(),
@@ -30,15 +30,15 @@ impl Forgery {
         .frame(&[7; 4096])
     }
 
-    fn frame(mut self, raw: &[u8]) -> Self {
+    pub(super) fn frame(mut self, raw: &[u8]) -> Self {
         let mut packer = Packer::new().unwrap();
-        let (bytes, entry) = packer.pack(raw, Compression::Normal).unwrap();
+        let (bytes, entry) = packer.pack(raw, Compression::Normal, |_| ()).unwrap();
         self.frames.push(bytes);
         self.entries.push(entry);
         self
     }
 
-    fn member(mut self, name: &str, content: Content) -> Self {
+    pub(super) fn member(mut self, name: &str, content: Content) -> Self {
         self.members.push((name.to_owned(), content));
         self
     }
@@ -52,7 +52,7 @@ impl Forgery {
         writer.bytes
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.bytes_with(&self.index(), None)
     }
 
@@ -76,6 +76,10 @@ impl Forgery {
 
 fn file(offset: u64, size: u64) -> Content {
     Content::File { offset, size }
+}
+
+pub(super) fn directory() -> Content {
+    Content::Directory
 }
 
 fn symlink(target: &str) -> Content {

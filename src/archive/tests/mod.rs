@@ -2,7 +2,9 @@
 
 mod hostile;
 mod limits;
+mod opening;
 mod round_trip;
+#[cfg(target_os = "linux")]
 mod tools;
 
 use std::{
@@ -75,9 +77,10 @@ fn members(root: &str, directory: &Path) -> Vec<Member> {
         .map(|entry| {
             let source = entry.unwrap().into_path();
             let within = source.strip_prefix(directory).unwrap();
-            let name = match within.as_os_str().is_empty() {
-                true => root.clone(),
-                false => root.join(&RelativePath::from_native(within).unwrap()),
+            let name = if within.as_os_str().is_empty() {
+                root.clone()
+            } else {
+                root.join(&RelativePath::from_native(within).unwrap())
             };
             Member { name, source }
         })
@@ -229,6 +232,7 @@ fn mode(_metadata: &std::fs::Metadata) -> u32 {
 }
 
 #[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "not every platform has inodes")]
 fn inode(metadata: &std::fs::Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     Some((metadata.dev(), metadata.ino()))

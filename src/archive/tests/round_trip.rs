@@ -1,7 +1,6 @@
 //! What was packed comes back as it was.
 
-use std::fs::FileTimes;
-
+#[cfg(unix)]
 use proptest::prelude::*;
 
 use super::*;
@@ -171,7 +170,7 @@ fn packing_does_not_count_as_reading() {
     let path = from.path().join("file");
     fs_err::write(&path, "content").unwrap();
     let file = fs_err::File::options().write(true).open(&path).unwrap();
-    file.set_times(FileTimes::new().set_accessed(UNPACKED_ATIME))
+    file.set_times(std::fs::FileTimes::new().set_accessed(UNPACKED_ATIME))
         .unwrap();
     drop(file);
     pack_all(&[group(Compression::Normal, members("r", from.path()))]);
@@ -179,6 +178,7 @@ fn packing_does_not_count_as_reading() {
     assert_eq!(accessed, UNPACKED_ATIME);
 }
 
+#[cfg(unix)]
 #[derive(Clone, Debug)]
 enum Entry {
     File { content: Vec<u8>, mode: u32 },
@@ -187,6 +187,7 @@ enum Entry {
     Directory,
 }
 
+#[cfg(unix)]
 fn entries() -> impl Strategy<Value = Vec<(Vec<String>, Entry, u32, u32)>> {
     let content = prop_oneof![
         4 => proptest::collection::vec(any::<u8>(), 0..600),

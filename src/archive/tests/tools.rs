@@ -20,7 +20,6 @@ fn run(tool: &str, arguments: &[&OsStr]) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn tar_and_zstd_list_and_extract_an_archive_with_equal_content_and_times() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
