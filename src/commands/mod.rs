@@ -5,6 +5,7 @@ mod plan;
 mod restore;
 mod run;
 mod save;
+mod signals;
 
 use std::path::PathBuf;
 
