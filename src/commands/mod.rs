@@ -94,9 +94,12 @@ fn attempt<T>(
 
 /// Tells what happened, in lines and where asked for as JSON, and decides how to exit.
 fn conclude(mut report: RunReport, settings: &Settings, console: &Console) -> u8 {
-    for line in render_lines(&report) {
-        console.line(&line);
-    }
+    attempt(console, "what happened cannot be told", || {
+        for line in render_lines(&report) {
+            console.line(&line);
+        }
+        Ok(())
+    });
     report.warnings = console.warnings();
     if let Some(path) = &settings.report {
         attempt(console, "report not written", || {

@@ -16,8 +16,12 @@ pub(super) fn restore(settings: &Settings, environment: &Environment, console: &
     let session = attempt(console, "going on without the cache", || {
         Session::begin(settings, environment, console)
     });
-    if let Some(session) = session {
-        let state = session.restore(&mut report);
+    let state = session.and_then(|session| {
+        attempt(console, "going on without the cache", || {
+            Ok(session.restore(&mut report))
+        })
+    });
+    if let Some(state) = state {
         attempt(
             console,
             "a later `hotcrate save` cannot prune by use",
