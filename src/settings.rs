@@ -128,7 +128,7 @@ pub enum SettingsError {
 
 impl Settings {
     /// Checks the options. `current_directory` is what relative paths are relative to; `environment` says where the
-    /// home directory is. An empty value means the same as none, wherever there is a default.
+    /// home directory is. Where a variable of CI that is not set may come as the empty text, that means the default.
     pub fn check(
         arguments: &CommonArguments,
         current_directory: &Path,
