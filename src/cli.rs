@@ -2,7 +2,12 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
+
+use crate::settings::DEFAULT_MAX_SIZE;
 
 /// Keeps Rust builds warm: restores what Cargo downloaded and compiled, and saves it again.
 #[derive(Debug, Parser)]
@@ -60,7 +65,13 @@ pub struct CommonArguments {
     pub project: PathBuf,
 
     /// Where entries live: a directory [default: the platform's cache directory].
-    #[arg(long, value_name = "DIR", env = "HOTCRATE_STORE")]
+    // A parser that takes the empty value, which a variable of CI that is not set comes as.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "HOTCRATE_STORE",
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     pub store: Option<PathBuf>,
 
     /// Write what happened to FILE, as JSON.
@@ -72,7 +83,7 @@ pub struct CommonArguments {
         long,
         value_name = "SIZE",
         env = "HOTCRATE_MAX_SIZE",
-        default_value = "10GiB"
+        default_value = DEFAULT_MAX_SIZE
     )]
     pub max_size: String,
 
@@ -103,6 +114,16 @@ pub struct CommonArguments {
     /// Save also when the command failed.
     #[arg(long)]
     pub cache_on_failure: bool,
+
+    /// Whether to save at all: `true` saves on every branch and for pull requests too, `false` never [default: on
+    /// GitHub, on the default branch only; elsewhere always].
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub save_if: String,
 
     /// The share of an entry's compile seconds, in percent, that must be new for it to be saved again.
     #[arg(long, value_name = "PERCENT", default_value = "10")]

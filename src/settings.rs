@@ -8,7 +8,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{cli::CommonArguments, tier::TierName};
+use crate::{
+    cli::CommonArguments,
+    environment::Environment,
+    project::{WorkspaceLine, WorkspaceLineError, without_verbatim_prefix},
+    tier::{
+        TierName,
+        extra::{self, ExtraError, ExtraRoots},
+    },
+};
+
+/// The bound on the store unless the user sets one.
+pub const DEFAULT_MAX_SIZE: &str = "10GiB";
 
 /// How much is said while hotcrate works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +52,20 @@ pub struct Settings {
     pub report: Option<PathBuf>,
     /// The bound on the store, in bytes.
     pub max_bytes: u64,
-    /// The `workspaces` setting, as it was given: its lines are parsed where projects are.
-    pub workspaces: String,
+    /// The workspaces of the project.
+    pub workspaces: Vec<WorkspaceLine>,
     /// The tiers in use.
     pub tiers: BTreeSet<TierName>,
     /// What stands in for workflow, job and matrix.
     pub shared_key: Option<String>,
     /// Names of further environment variables that enter the key.
     pub env_vars: Vec<String>,
-    /// Further directories to cache, as they were given.
-    pub cache_directories: Vec<String>,
+    /// Further directories to cache.
+    pub cache_directories: ExtraRoots,
     /// Whether a failed command is saved after, too.
     pub cache_on_failure: bool,
+    /// Whether to save in spite of the rules about branches and pull requests, or not at all; `None` for the rules.
+    pub save_if: Option<bool>,
     /// The share of an entry's compile seconds, 0 to 1, that must be new for it to be saved again.
     pub save_threshold: f64,
     /// What becomes of trouble with the cache.
@@ -83,6 +96,20 @@ pub enum SettingsError {
     /// An unknown tier.
     #[error("--tiers: {0}")]
     Tiers(#[from] crate::tier::UnknownTier),
+    /// A line that names no workspace.
+    #[error("--workspaces: {0}; it takes lines of the form DIR or DIR -> TARGET")]
+    Workspaces(#[from] WorkspaceLineError),
+    /// A directory that is not cached.
+    #[error(
+        "--cache-directories: {0}; it takes directories, one a line, that hold nothing but a cache"
+    )]
+    CacheDirectories(#[from] ExtraError),
+    /// Neither yes nor no.
+    #[error("--save-if {value:?} is neither of what it takes: true or false")]
+    SaveIf {
+        /// The value as it was given.
+        value: String,
+    },
     /// A share that is none.
     #[error("--save-threshold {value:?} is not a share; it takes a percentage from 0 to 100")]
     SaveThreshold {
@@ -100,18 +127,32 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// Checks the options. `current_directory` is what relative paths are relative to.
+    /// Checks the options. `current_directory` is what relative paths are relative to; `environment` says where the
+    /// home directory is. Where a variable of CI that is not set may come as the empty text, that means the default.
     pub fn check(
         arguments: &CommonArguments,
         current_directory: &Path,
+        environment: &Environment,
     ) -> Result<Self, SettingsError> {
         let absolute = |path: &PathBuf| current_directory.join(path);
+        let project = check_project(&arguments.project, current_directory)?;
+        let directories: Vec<_> = arguments
+            .cache_directories
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        let home = home(environment);
         Ok(Self {
-            project: check_project(&arguments.project, current_directory)?,
-            store: arguments.store.as_ref().map(absolute),
+            cache_directories: extra::roots(&directories, &project, home.as_deref())?,
+            project,
+            store: arguments
+                .store
+                .as_ref()
+                .filter(|path| !path.as_os_str().is_empty())
+                .map(absolute),
             report: arguments.report.as_ref().map(absolute),
             max_bytes: check_size(&arguments.max_size)?,
-            workspaces: arguments.workspaces.clone(),
+            workspaces: WorkspaceLine::parse_all(&arguments.workspaces)?,
             tiers: words(&arguments.tiers)
                 .map(str::parse)
                 .collect::<Result<_, _>>()?,
@@ -121,14 +162,8 @@ impl Settings {
             env_vars: words(&arguments.env_vars)
                 .map(check_env_name)
                 .collect::<Result<_, _>>()?,
-            cache_directories: arguments
-                .cache_directories
-                .lines()
-                .map(str::trim)
-                .filter(|line| !line.is_empty())
-                .map(str::to_owned)
-                .collect(),
             cache_on_failure: arguments.cache_on_failure,
+            save_if: check_save_if(&arguments.save_if)?,
             save_threshold: check_share(&arguments.save_threshold)?,
             failure_mode: if arguments.strict {
                 FailureMode::Strict
@@ -165,20 +200,32 @@ fn check_project(given: &Path, current_directory: &Path) -> Result<PathBuf, Sett
     if !path.is_dir() {
         return Err(refused("not a directory".to_owned()));
     }
-    Ok(strip_verbatim(path))
+    Ok(without_verbatim_prefix(path))
 }
 
-/// On Windows, `canonicalize` answers with a `\\?\` path, which Cargo never prints and which no path of its matches.
-fn strip_verbatim(path: PathBuf) -> PathBuf {
-    match path.to_str().and_then(|text| text.strip_prefix(r"\\?\")) {
-        Some(plain) if cfg!(windows) && !plain.starts_with("UNC") => PathBuf::from(plain),
-        _ => path,
+/// What `~` stands for.
+fn home(environment: &Environment) -> Option<PathBuf> {
+    let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+    environment.path(name)
+}
+
+fn check_save_if(value: &str) -> Result<Option<bool>, SettingsError> {
+    match value.trim() {
+        "" => Ok(None),
+        "true" => Ok(Some(true)),
+        "false" => Ok(Some(false)),
+        _ => Err(SettingsError::SaveIf {
+            value: value.to_owned(),
+        }),
     }
 }
 
 fn check_size(value: &str) -> Result<u64, SettingsError> {
-    value
-        .parse::<bytesize::ByteSize>()
+    let size = match value.trim() {
+        "" => DEFAULT_MAX_SIZE,
+        size => size,
+    };
+    size.parse::<bytesize::ByteSize>()
         .ok()
         .map(|size| size.as_u64())
         .filter(|bytes| *bytes > 0)
@@ -229,7 +276,9 @@ mod tests {
             unreachable!("the line says restore");
         };
         let here = std::env::current_dir().expect("tests run somewhere");
-        Settings::check(&arguments, &here).map_err(|error| error.to_string())
+        let home_name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+        let environment = Environment::from_iter([(home_name, here.join("home"))]);
+        Settings::check(&arguments, &here, &environment).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -248,9 +297,53 @@ mod tests {
         insta::assert_snapshot!(refused(&["--max-size", "0"]), @r#"--max-size "0" is not a size; it takes a number and a unit, such as 500MB or 10GiB"#);
         insta::assert_snapshot!(refused(&["--tiers", "registry,dependencies"]), @r#"--tiers: unknown tier "dependencies": expected one of registry, deps, workspace, tools, extra"#);
         insta::assert_snapshot!(refused(&["--save-threshold", "lots"]), @r#"--save-threshold "lots" is not a share; it takes a percentage from 0 to 100"#);
+        insta::assert_snapshot!(refused(&["--workspaces", "a\nb -> c -> d"]), @r#"--workspaces: line 2, "b -> c -> d", has more than one `->`; it takes lines of the form DIR or DIR -> TARGET"#);
+        insta::assert_snapshot!(refused(&["--cache-directories", "data\n~"]), @"--cache-directories: ~ is the home directory or above it, and not something to cache; it takes directories, one a line, that hold nothing but a cache");
+        insta::assert_snapshot!(refused(&["--save-if", "maybe"]), @r#"--save-if "maybe" is neither of what it takes: true or false"#);
         insta::assert_snapshot!(refused(&["--env-vars", "FOO=1"]), @r#"--env-vars: "FOO=1" cannot be the name of an environment variable; it takes names, separated by spaces or commas"#);
         insta::assert_snapshot!(refused(&["--project", "no/such/place"]), @"--project no/such/place: no such directory; it takes the directory of a Cargo project");
         insta::assert_snapshot!(refused(&["--project", "Cargo.toml"]), @"--project Cargo.toml: not a directory; it takes the directory of a Cargo project");
+    }
+
+    #[test]
+    fn an_empty_value_is_none() {
+        let settings = check(&[
+            "--store=",
+            "--max-size=",
+            "--workspaces=",
+            "--cache-directories=",
+            "--save-if=",
+        ])
+        .expect("empty values stand for the defaults");
+        assert_eq!(settings.store, None);
+        assert_eq!(settings.max_bytes, 10 << 30);
+        assert_eq!(settings.workspaces, [WorkspaceLine::project()]);
+        assert!(settings.cache_directories.roots.is_empty());
+        assert_eq!(settings.save_if, None);
+    }
+
+    #[rstest::rstest]
+    #[case("true", true)]
+    #[case(" false\n", false)]
+    fn saving_can_be_asked_for_and_forbidden(#[case] value: &str, #[case] expected: bool) {
+        let settings = check(&["--save-if", value]).expect("it is a word for it");
+        assert_eq!(settings.save_if, Some(expected));
+    }
+
+    #[test]
+    fn directories_are_found_below_the_home_and_the_project() {
+        let settings = check(&["--cache-directories", "data\n\n~/models"]).expect("both will do");
+        let directories: Vec<_> = settings
+            .cache_directories
+            .roots
+            .iter()
+            .map(|root| root.directory.clone())
+            .collect();
+        let home = std::env::current_dir()
+            .expect("tests run somewhere")
+            .join("home");
+        assert!(directories.contains(&settings.project.join("data")));
+        assert!(directories.contains(&home.join("models")));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod plan;
 mod restore;
 mod run;
 mod save;
+mod signals;
 
 use std::path::PathBuf;
 
@@ -30,18 +31,24 @@ const STATUS_USAGE: u8 = 2;
 pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
     silence_panics();
     match &cli.command {
-        Command::Run(arguments) => with_settings(&arguments.common, |settings, console| {
-            run::run(&arguments.command, settings, environment, console)
-        }),
-        Command::Restore(arguments) => with_settings(arguments, |settings, console| {
-            restore::restore(settings, environment, console)
-        }),
-        Command::Save(arguments) => with_settings(arguments, |settings, console| {
+        Command::Run(arguments) => {
+            with_settings(&arguments.common, environment, |settings, console| {
+                run::run(&arguments.command, settings, environment, console)
+            })
+        }
+        Command::Restore(arguments) => {
+            with_settings(arguments, environment, |settings, console| {
+                restore::restore(settings, environment, console)
+            })
+        }
+        Command::Save(arguments) => with_settings(arguments, environment, |settings, console| {
             save::save(settings, environment, console)
         }),
-        Command::Plan(arguments) => with_settings(&arguments.common, |settings, console| {
-            plan::plan(arguments.json, settings, environment, console)
-        }),
+        Command::Plan(arguments) => {
+            with_settings(&arguments.common, environment, |settings, console| {
+                plan::plan(arguments.json, settings, environment, console)
+            })
+        }
     }
 }
 
@@ -60,9 +67,13 @@ fn show_traces() {
         .try_init();
 }
 
-fn with_settings(arguments: &CommonArguments, work: impl FnOnce(&Settings, &Console) -> u8) -> u8 {
+fn with_settings(
+    arguments: &CommonArguments,
+    environment: &Environment,
+    work: impl FnOnce(&Settings, &Console) -> u8,
+) -> u8 {
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    match Settings::check(arguments, &here) {
+    match Settings::check(arguments, &here, environment) {
         Ok(settings) => {
             if settings.verbosity == Verbosity::Verbose {
                 show_traces();
@@ -93,9 +104,12 @@ fn attempt<T>(
 
 /// Tells what happened, in lines and where asked for as JSON, and decides how to exit.
 fn conclude(mut report: RunReport, settings: &Settings, console: &Console) -> u8 {
-    for line in render_lines(&report) {
-        console.line(&line);
-    }
+    attempt(console, "what happened cannot be told", || {
+        for line in render_lines(&report) {
+            console.line(&line);
+        }
+        Ok(())
+    });
     report.warnings = console.warnings();
     if let Some(path) = &settings.report {
         attempt(console, "report not written", || {

@@ -13,11 +13,20 @@ use crate::{
 /// Restores, and writes the state for `hotcrate save`.
 pub(super) fn restore(settings: &Settings, environment: &Environment, console: &Console) -> u8 {
     let mut report = RunReport::default();
+    attempt(
+        console,
+        "a later `hotcrate save` may go by an old restore",
+        || Ok(state::clear(&settings.project, environment)?),
+    );
     let session = attempt(console, "going on without the cache", || {
         Session::begin(settings, environment, console)
     });
-    if let Some(session) = session {
-        let state = session.restore(&mut report);
+    let state = session.and_then(|session| {
+        attempt(console, "going on without the cache", || {
+            Ok(session.restore(&mut report))
+        })
+    });
+    if let Some(state) = state {
         attempt(
             console,
             "a later `hotcrate save` cannot prune by use",

@@ -3,7 +3,11 @@
 use std::ffi::OsString;
 
 use crate::{
-    commands::{STATUS_SUCCESS, attempt, child, conclude},
+    commands::{
+        STATUS_SUCCESS, attempt,
+        child::{self, Ended},
+        conclude,
+    },
     console::Console,
     engine::{JobResult, Session},
     environment::Environment,
@@ -22,33 +26,110 @@ pub(super) fn run(
     let session = attempt(console, "going on without the cache", || {
         Session::begin(settings, environment, console)
     });
-    let state = session.as_ref().map(|session| session.restore(&mut report));
-    let ended = match child::run_to_end(command) {
-        Ok(ended) => ended,
-        Err((status, error)) => {
-            let program = command.first().map(|program| program.to_string_lossy());
-            console.error(&format!(
-                "failed to start {}: {error}",
-                program.unwrap_or_default()
-            ));
-            child::Ended {
-                status,
-                success: false,
+    let ended = surround(
+        console,
+        &mut report,
+        |report| session.as_ref().map(|session| session.restore(report)),
+        || run_command(command, console),
+        |state, job, report| {
+            if let Some(session) = &session {
+                session.save(Some(&state), job, report);
             }
-        }
-    };
-    if let (Some(session), Some(state)) = (&session, &state) {
-        let job = if ended.success {
-            JobResult::Succeeded
-        } else {
-            JobResult::Failed
-        };
-        session.save(Some(state), job, &mut report);
-    }
+        },
+    );
     let own_status = conclude(report, settings, console);
     if ended.status == STATUS_SUCCESS {
         own_status
     } else {
         ended.status
+    }
+}
+
+/// Calls `command` between the two halves, once, even if they panic. Only what was restored is saved after.
+fn surround<State>(
+    console: &Console,
+    report: &mut RunReport,
+    restore: impl FnOnce(&mut RunReport) -> Option<State>,
+    command: impl FnOnce() -> Ended,
+    save: impl FnOnce(State, JobResult, &mut RunReport),
+) -> Ended {
+    let state = attempt(console, "going on without the cache", || {
+        Ok(restore(report))
+    })
+    .flatten();
+    let ended = command();
+    if let Some(state) = state {
+        let job = if ended.success {
+            JobResult::Succeeded
+        } else {
+            JobResult::Failed
+        };
+        attempt(console, "not everything is saved", || {
+            save(state, job, report);
+            Ok(())
+        });
+    }
+    ended
+}
+
+fn run_command(command: &[OsString], console: &Console) -> Ended {
+    child::run_to_end(command).unwrap_or_else(|(status, error)| {
+        let program = command.first().map(|program| program.to_string_lossy());
+        console.error(&format!(
+            "failed to start {}: {error}",
+            program.unwrap_or_default()
+        ));
+        Ended {
+            status,
+            success: false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Verbosity;
+
+    const ENDED: Ended = Ended {
+        status: 7,
+        success: false,
+    };
+
+    #[test]
+    fn a_panic_while_restoring_does_not_keep_the_command_from_running() {
+        let console = Console::new(Verbosity::Quiet);
+        let ended = surround(
+            &console,
+            &mut RunReport::default(),
+            |_| -> Option<()> { panic!("oh") },
+            || ENDED,
+            |(), _, _| unreachable!("nothing was restored"),
+        );
+        assert_eq!(ended, ENDED);
+        assert_eq!(
+            console.warnings(),
+            ["going on without the cache: internal error: oh"]
+        );
+    }
+
+    #[test]
+    fn a_panic_while_saving_does_not_replace_the_status() {
+        let console = Console::new(Verbosity::Quiet);
+        let ended = surround(
+            &console,
+            &mut RunReport::default(),
+            |_| Some(()),
+            || ENDED,
+            |(), job, _| {
+                assert_eq!(job, JobResult::Failed);
+                panic!("oh");
+            },
+        );
+        assert_eq!(ended, ENDED);
+        assert_eq!(
+            console.warnings(),
+            ["not everything is saved: internal error: oh"]
+        );
     }
 }

@@ -22,8 +22,11 @@ pub(super) fn save(settings: &Settings, environment: &Environment, console: &Con
         Session::begin(settings, environment, console)
     });
     if let Some(session) = session {
-        // Whoever calls this by hand or in a step of its own does so after a success.
-        session.save(state.as_ref(), JobResult::Succeeded, &mut report);
+        attempt(console, "not everything is saved", || {
+            // Whoever calls this by hand or in a step of its own does so after a success.
+            session.save(state.as_ref(), JobResult::Succeeded, &mut report);
+            Ok(())
+        });
     }
     conclude(report, settings, console)
 }

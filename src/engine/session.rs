@@ -29,7 +29,7 @@ use crate::{
     key::{JobIdentity, KeyFacts, Question},
     place, platform_directory,
     policy::{JobStatus, Novelty, Place, SaveContext, SaveDecision, SkipReason, decide_save},
-    project::{self, Project, Request, WorkspaceLine},
+    project::{self, Project, Request},
     report::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport},
     runner::{GitHubContext, scopes_of},
     settings::Settings,
@@ -37,7 +37,7 @@ use crate::{
     store::{DirOptions, DirStore, Store, identity_of},
     tier::{
         TierName,
-        extra::{self, ExtraRoots},
+        extra::ExtraRoots,
         tools::{self, ToolsBefore},
     },
 };
@@ -79,7 +79,7 @@ impl<'run> Session<'run> {
         let request = Request {
             directory: settings.project.clone(),
             cwd: std::env::current_dir().context("failed to find the working directory")?,
-            workspaces: WorkspaceLine::parse_all(&settings.workspaces)?,
+            workspaces: settings.workspaces.clone(),
         };
         let project = project::discover(&request, environment)?;
         for note in &project.notes {
@@ -88,12 +88,6 @@ impl<'run> Session<'run> {
         let github = GitHubContext::read(environment);
         let job = job_identity(settings, github.as_ref());
         let facts = project.key_facts(environment, &settings.env_vars, job);
-        let home = environment.path("HOME");
-        let extra = extra::roots(
-            &settings.cache_directories,
-            &settings.project,
-            home.as_deref(),
-        )?;
         Ok(Self {
             store: open_store(settings, environment, &project, github.as_ref())?,
             budget: ByteBudget::new(ByteBudget::DEFAULT_BYTES),
@@ -103,7 +97,7 @@ impl<'run> Session<'run> {
             console,
             project,
             facts,
-            extra,
+            extra: settings.cache_directories.clone(),
             github,
             now_seconds: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -241,7 +235,7 @@ impl<'run> Session<'run> {
                 JobResult::Failed => JobStatus::Failed,
             },
             cache_on_failure: self.settings.cache_on_failure,
-            save_if: None,
+            save_if: self.settings.save_if,
             novelty,
         }
     }

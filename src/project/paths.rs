@@ -31,7 +31,7 @@ pub fn physical(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Windows canonicalizes to `\\?\C:\…`, which Cargo and compilers neither print nor always take.
-fn without_verbatim_prefix(path: PathBuf) -> PathBuf {
+pub fn without_verbatim_prefix(path: PathBuf) -> PathBuf {
     if cfg!(windows)
         && let Some(plain) = path.to_str().and_then(|text| text.strip_prefix(r"\\?\"))
         && plain.as_bytes().get(1) == Some(&b':')

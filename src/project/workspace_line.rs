@@ -13,7 +13,7 @@ pub struct WorkspaceLine {
 
 /// A line that is neither `dir` nor `dir -> target`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {number} of workspaces, {line:?}, {reason}")]
+#[error("line {number}, {line:?}, {reason}")]
 pub struct WorkspaceLineError {
     /// The line's number, from 1.
     pub number: usize,
@@ -107,8 +107,8 @@ mod tests {
                 .expect_err("it is wrong")
                 .to_string()
         };
-        insta::assert_snapshot!(error("a\n\nb -> c -> d"), @r#"line 3 of workspaces, "b -> c -> d", has more than one `->`"#);
-        insta::assert_snapshot!(error("-> target"), @r#"line 1 of workspaces, "-> target", names no directory before `->`"#);
-        insta::assert_snapshot!(error("a ->"), @r#"line 1 of workspaces, "a ->", names no target directory after `->`"#);
+        insta::assert_snapshot!(error("a\n\nb -> c -> d"), @r#"line 3, "b -> c -> d", has more than one `->`"#);
+        insta::assert_snapshot!(error("-> target"), @r#"line 1, "-> target", names no directory before `->`"#);
+        insta::assert_snapshot!(error("a ->"), @r#"line 1, "a ->", names no target directory after `->`"#);
     }
 }

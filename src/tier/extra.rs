@@ -48,7 +48,7 @@ pub struct ExtraTree {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExtraError {
     /// It holds far more than a cache.
-    #[error("cache-directories: {written} is {what}, and not something to cache")]
+    #[error("{written} is {what}, and not something to cache")]
     TooBroad {
         /// What the user wrote.
         written: String,
@@ -56,7 +56,7 @@ pub enum ExtraError {
         what: &'static str,
     },
     /// It begins with `~`, and there is no home directory, or it is another user's.
-    #[error("cache-directories: {written} lies in a home directory that is not known")]
+    #[error("{written} lies in a home directory that is not known")]
     NoHome {
         /// What the user wrote.
         written: String,

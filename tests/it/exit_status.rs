@@ -2,11 +2,16 @@
 
 use std::{
     os::unix::process::ExitStatusExt as _,
+    path::Path,
     process::{Child, Stdio},
 };
 
+use fs_err as fs;
 use rstest::rstest;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 
 use crate::support::{Finished, Sandbox, checkout, fixture};
 
@@ -70,8 +75,63 @@ fn a_command_that_handles_a_signal_decides_the_status(#[case] signal: Signal, #[
     assert_eq!(ended.code(), Some(7), "{}", ended.stderr);
 }
 
+#[test]
+fn a_signal_reaches_the_command_also_if_input_is_a_terminal() {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let input = fs::File::open(Path::new(name.to_str().unwrap())).unwrap();
+    let ended = signalled_with_input(
+        input.into_parts().0.into(),
+        Signal::INT,
+        "echo ready; exec sleep 20",
+    );
+    assert_eq!(ended.code(), Some(130), "{}", ended.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[rstest]
+#[case::hang_up("HUP")]
+#[case::interrupt("INT")]
+fn a_signal_that_is_ignored_stays_ignored(#[case] name: &str) {
+    let sandbox = Sandbox::new();
+    let clone = checkout(&sandbox, &fixture("small"), "clone");
+    // First the command gets the signal itself, then hotcrate: with neither ignored, either would end the command.
+    let script = format!(
+        "trap '' {name}; exec \"$0\" run -- sh -c 'kill -{name} $$; kill -{name} $PPID; exit 9'"
+    );
+    let output = sandbox
+        .command("sh", &clone)
+        .args(["-c", &script, env!("CARGO_BIN_EXE_hotcrate")])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(9), "{stderr}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_command_runs_although_signals_cannot_be_passed_on() {
+    let sandbox = Sandbox::new();
+    let clone = checkout(&sandbox, &fixture("small"), "clone");
+    // One file at a time can be open: enough to load a program, too few for the pipe that tells of signals.
+    let script = "ulimit -n 4; exec \"$0\" run -- sh -c 'exit 9'";
+    let output = sandbox
+        .command("sh", &clone)
+        .args(["-c", script, env!("CARGO_BIN_EXE_hotcrate")])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(9), "{stderr}");
+}
+
 /// Runs a script that says `ready` and waits, then sends hotcrate, and nobody else, a signal.
 fn signalled(signal: Signal, script: &str) -> Finished {
+    signalled_with_input(Stdio::null(), signal, script)
+}
+
+fn signalled_with_input(input: Stdio, signal: Signal, script: &str) -> Finished {
     let sandbox = Sandbox::new();
     let clone = checkout(&sandbox, &fixture("small"), "clone");
     let hotcrate = sandbox.hotcrate(&clone);
@@ -79,6 +139,7 @@ fn signalled(signal: Signal, script: &str) -> Finished {
     let mut child = hotcrate
         .command("run", &report)
         .args(["--", "sh", "-c", script])
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

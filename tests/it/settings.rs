@@ -9,6 +9,11 @@ use crate::support::{Sandbox, checkout, fixture};
 #[case::tier("--tiers", "registry,dependencies", &["dependencies", "registry, deps, workspace, tools, extra"])]
 #[case::size("--max-size", "plenty", &["--max-size", "plenty", "10GiB"])]
 #[case::project("--project", "no-such-directory", &["--project", "no-such-directory", "no such directory"])]
+#[case::workspaces("--workspaces", ". -> a -> b", &["--workspaces", ". -> a -> b", "DIR -> TARGET"])]
+#[case::the_whole_disk("--cache-directories", "data\n/", &["--cache-directories", "/ is the root"])]
+#[case::the_home("--cache-directories", "~", &["--cache-directories", "~ is the home directory"])]
+#[case::above_the_project("--cache-directories", "..", &["--cache-directories", ".. is"])]
+#[case::saving("--save-if", "sometimes", &["--save-if", "sometimes", "true or false"])]
 #[case::option("--no-such-option", "1", &["--no-such-option"])]
 fn a_wrong_value_is_named_with_what_is_accepted(
     #[case] option: &str,
@@ -22,14 +27,44 @@ fn a_wrong_value_is_named_with_what_is_accepted(
         sandbox
             .hotcrate(&clone)
             .option(option, value)
-            .run(&["true"]),
+            .run(&["echo", "it runs"]),
     ] {
         assert_eq!(ended.code(), Some(2), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
         for words in expected {
             assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
         }
         assert!(!sandbox.store().exists());
     }
+}
+
+#[test]
+fn variables_that_are_set_to_nothing_are_not_set() {
+    let sandbox = Sandbox::new();
+    let clone = checkout(&sandbox, &fixture("small"), "clone");
+    sandbox
+        .hotcrate(&clone)
+        .default_store()
+        .env("HOTCRATE_STORE", "")
+        .env("HOTCRATE_MAX_SIZE", "")
+        .run(&["cargo", "build", "--locked"])
+        .success();
+    let in_home = crate::support::entries_of_store(&sandbox.path("home"), Some("deps"));
+    assert!(!in_home.is_empty());
+}
+
+#[test]
+fn save_if_decides_about_saving() {
+    let sandbox = Sandbox::new();
+    let clone = checkout(&sandbox, &fixture("small"), "clone");
+    let run = sandbox
+        .hotcrate(&clone)
+        .option("--save-if", "false")
+        .run(&["cargo", "build", "--locked"])
+        .success();
+    let save = run.report().save("deps");
+    assert_ne!(save.outcome, "saved", "{save:?}");
+    assert!(crate::support::entries_of_store(&sandbox.store(), None).is_empty());
 }
 
 #[test]
