@@ -149,14 +149,14 @@ fn the_entry_finished_last_is_the_newest_whichever_was_written_last() {
 
 #[test]
 fn an_entry_that_a_job_would_store_again_becomes_the_newest() {
-    let place = Place::new();
-    let store = place.open();
+    let directory = tempfile::tempdir().unwrap();
+    let store = Setting::in_directory(directory.path()).open();
     set_times(&save(&store, "deps-rich", b"1"), 1, 1);
     set_times(&save(&store, "deps-poor", b"2"), 2, 2);
-    assert_eq!(look_up(&store, "deps-", &[]).as_deref(), Some("deps-poor"));
+    assert_eq!(look_up(&store, "deps-", &[]).as_deref(), Some("deps-poor in local"));
     let answer = store.begin("deps-rich").unwrap();
     assert!(matches!(answer, Reservation::Taken));
-    assert_eq!(look_up(&store, "deps-", &[]).as_deref(), Some("deps-rich"));
+    assert_eq!(look_up(&store, "deps-", &[]).as_deref(), Some("deps-rich in local"));
 }
 
 #[test]
