@@ -141,11 +141,6 @@ impl RegistryTree {
         )
     }
 
-    /// Stand-in.
-    pub fn changed_since(&self, _time: std::time::SystemTime) -> Vec<&RegistryPiece> {
-        Vec::new()
-    }
-
     /// The pieces that an entry with these names does not have: what this job had to download. If there are none, the
     /// entry need not be saved again.
     pub fn novelty<'a>(&'a self, restored: &[String]) -> Vec<&'a RegistryPiece> {
