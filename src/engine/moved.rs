@@ -118,21 +118,19 @@ impl MovedUnits {
         let mut names: Vec<_> = self.packages.iter().map(String::as_str).collect();
         let more = names.len().saturating_sub(MOST_NAMES);
         names.truncate(MOST_NAMES);
-        let mut told = format!(
-            "left out, as {whose} outputs hold the path of the old target directory: {}",
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let dependents = match self.dependents {
+            0 => String::new(),
+            1 => ", and 1 unit that depends on what is left out".to_owned(),
+            count => format!(", and {count} units that depend on what is left out"),
+        };
+        Some(format!(
+            "left out, as {whose} outputs hold the path of the old target directory: {}{more}{dependents}",
             names.join(", ")
-        );
-        if more > 0 {
-            told.push_str(&format!(" and {more} more"));
-        }
-        match self.dependents {
-            0 => {}
-            1 => told.push_str(", and 1 unit that depends on what is left out"),
-            count => told.push_str(&format!(
-                ", and {count} units that depend on what is left out"
-            )),
-        }
-        Some(told)
+        ))
     }
 }
 

@@ -43,8 +43,8 @@ pub fn explain_part(difference: &PartDifference) -> String {
     // What changed tells more than what came or went with it, and packages more than the manifests that ask for them.
     let mut changes: Vec<_> = difference.changes.iter().collect();
     changes.sort_by_key(|change| {
-        let changed = change.old.is_some() && change.new.is_some();
-        Reverse((change.label.starts_with(PACKAGE), changed))
+        let on_both_sides = change.old.is_some() && change.new.is_some();
+        Reverse((change.label.starts_with(PACKAGE), on_both_sides))
     });
     let told = match changes.as_slice() {
         [] => "not in the stored entry".to_owned(),
