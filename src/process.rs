@@ -8,8 +8,9 @@ use std::{ffi::OsStr, io, path::Path, process::Command};
 
 use crate::environment::Environment;
 
-/// Variables that no tool started by hotcrate has any business with: prefixes, then whole names.
+/// How the names of variables begin that no tool started by hotcrate has any business with: the runner's.
 const WITHHELD_PREFIXES: [&str; 3] = ["ACTIONS_", "INPUT_", "STATE_"];
+/// How the names of variables end that hold a token, whoever's it is.
 const WITHHELD_SUFFIXES: [&str; 1] = ["_TOKEN"];
 
 /// Why a tool gave no answer.

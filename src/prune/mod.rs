@@ -5,7 +5,7 @@
 //! - it is *dead*: its package version is in no lockfile of the project any more, or a build that it was compiled
 //!   against is dead or no longer there, so that Cargo can never take it as fresh again;
 //! - it is *superseded*: the restored entry matched in part, and a unit of the same package, target, kind, profile
-//!   directory, features, platform and compiler was used in its place. After an exact match such units belong to
+//!   directory, profile settings, features, platform and compiler was used in its place. After an exact match such units belong to
 //!   another command of the same job (its dependencies have other features there) and stay. Workspace units are
 //!   superseded by the same rule, since their hashes change with those of their dependencies;
 //! - it went unused for [`SAVES_UNTIL_DROPPED`] saves.
@@ -24,10 +24,7 @@ mod tests;
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use crate::{
-    key::{Match, PartName},
-    unit::{AccessTimes, UnitId, UnitRecord},
-};
+use crate::unit::{AccessTimes, UnitId, UnitRecord};
 
 pub use plan::plan;
 
@@ -54,7 +51,8 @@ pub struct LockedPackages {
     pub git_revisions: BTreeSet<String>,
 }
 
-/// How the entry that was restored compares with what was asked for.
+/// How the entry that was restored compares with what was asked for. For both tiers this is the entry of `deps`: the
+/// key of a workspace entry knows no lockfile, and its `tree` differs after every commit, which replaces no unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restored {
     /// Nothing was restored.
@@ -63,28 +61,6 @@ pub enum Restored {
     Exact,
     /// An entry in which one of these differed.
     Partial,
-}
-
-impl Restored {
-    /// What a comparison of keys says. For both tiers this is the comparison of the `deps` entry: the key of a
-    /// workspace entry knows no lockfile, and its `tree` differs after every commit, which replaces no unit.
-    pub fn of(found: Option<&Match>) -> Self {
-        let replaces_no_unit = |part: PartName| matches!(part, PartName::Tree | PartName::Set);
-        match found {
-            None => Self::Nothing,
-            Some(Match::Exact) => Self::Exact,
-            Some(Match::Partial(differences)) => {
-                if differences
-                    .iter()
-                    .all(|difference| replaces_no_unit(difference.part))
-                {
-                    Self::Exact
-                } else {
-                    Self::Partial
-                }
-            }
-        }
-    }
 }
 
 /// What pruning decides by.

@@ -156,7 +156,7 @@ type Slot<'a> = (
     &'a str,
     &'a Origin,
     UnitKind,
-    (&'a str, u64, u64, u64),
+    (&'a str, u64, u64, u64, u64),
 );
 
 /// The place of a unit; `None` where its fingerprint could not be read.
@@ -169,6 +169,9 @@ fn slot(record: &UnitRecord) -> Option<Slot<'_>> {
         (
             record.features.as_str(),
             record.target,
+            // The name of the profile directory is not enough: with `panic = "abort"` tests have dependencies of their
+            // own beside those of the build.
+            record.profile_number,
             record.compile_kind,
             record.rustc,
         ),

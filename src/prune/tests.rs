@@ -8,8 +8,6 @@ use rstest::rstest;
 use super::*;
 use crate::{
     archive::path::RelativePath,
-    key::{Fact, KeyPart, PartDifference, Question, compare},
-    tier::TierName,
     unit::{Layout, Origin, UnitKind},
 };
 
@@ -171,6 +169,7 @@ fn units_are_superseded_only_after_a_partial_match(
 #[rstest]
 #[case::features(|record: &mut UnitRecord| record.features = "other".to_owned())]
 #[case::target(|record: &mut UnitRecord| record.target = 2)]
+#[case::settings(|record: &mut UnitRecord| record.profile_number = 2)]
 #[case::platform(|record: &mut UnitRecord| record.compile_kind = 2)]
 #[case::compiler(|record: &mut UnitRecord| record.rustc = 2)]
 #[case::unreadable_fingerprint(|record: &mut UnitRecord| record.rustc = 0)]
@@ -284,27 +283,6 @@ fn with_frozen_access_times_versions_and_what_was_compiled_decide() {
     drop memchr-m1: memchr-2.8.3 left the lockfile
     drop regex-r1: superseded by regex-r2
     ");
-}
-
-#[test]
-fn a_new_commit_alone_is_no_partial_match() {
-    let question = Question {
-        tier: TierName::Workspace,
-        parts: vec![KeyPart::new(PartName::Tree, [Fact::new("HEAD", "2")])],
-        least: 0,
-        open_ended: false,
-    };
-    let stored = [KeyPart::new(PartName::Tree, [Fact::new("HEAD", "1")])];
-    let found = compare(&stored, &question);
-    assert!(matches!(found, Match::Partial(_)));
-    assert_eq!(Restored::of(Some(&found)), Restored::Exact);
-    let lock = Match::Partial(vec![PartDifference {
-        part: PartName::Lock,
-        changes: Vec::new(),
-    }]);
-    assert_eq!(Restored::of(Some(&lock)), Restored::Partial);
-    assert_eq!(Restored::of(Some(&Match::Exact)), Restored::Exact);
-    assert_eq!(Restored::of(None), Restored::Nothing);
 }
 
 #[test]

@@ -50,22 +50,27 @@ fn tier_line(report: &TierReport) -> String {
 
 fn restore_half(report: &RestoreReport) -> String {
     let outcome = match report.outcome {
+        RestoreOutcome::Failed => return failed("restore"),
         RestoreOutcome::Exact => "exact",
         RestoreOutcome::Partial => "partial",
         RestoreOutcome::Miss => "miss",
         RestoreOutcome::Skipped => "not restored",
-        RestoreOutcome::Failed => "restore failed",
     };
     sentence(outcome, report.bytes, report.seconds, &report.reason)
 }
 
 fn save_half(report: &SaveReport) -> String {
     let outcome = match report.outcome {
+        SaveOutcome::Failed => return failed("save"),
         SaveOutcome::Saved => "saved",
         SaveOutcome::Skipped | SaveOutcome::Raced => "not saved",
-        SaveOutcome::Failed => "save failed",
     };
     sentence(outcome, report.bytes, report.seconds, &report.reason)
+}
+
+/// Why it failed was said when it did, at more length than fits here.
+fn failed(half: &str) -> String {
+    format!("{half} failed (see the warning above)")
 }
 
 fn sentence(outcome: &str, bytes: Option<u64>, seconds: f64, reason: &str) -> String {
@@ -131,5 +136,29 @@ mod tests {
         deps      partial 61.2 MB in 0.8 s (lock: memchr 2.8.2 → 2.8.3); saved 62.0 MB in 1.2 s
         units     142 reused, 3 compiled
         ");
+    }
+
+    #[test]
+    fn what_failed_is_not_explained_twice() {
+        let mut report = RunReport::default();
+        report.tier_mut(TierName::Deps).restore = Some(RestoreReport {
+            outcome: RestoreOutcome::Failed,
+            reason: "deps not restored: failed to open the entry".to_owned(),
+            key: String::new(),
+            matched_key: None,
+            bytes: Some(1_000_000),
+            seconds: 0.3,
+        });
+        report.tier_mut(TierName::Deps).save = Some(SaveReport {
+            outcome: SaveOutcome::Failed,
+            reason: "deps not saved: the disk is full".to_owned(),
+            key: String::new(),
+            bytes: None,
+            seconds: 0.1,
+        });
+        insta::assert_snapshot!(
+            render_lines(&report).join("\n"),
+            @"deps      restore failed (see the warning above); save failed (see the warning above)"
+        );
     }
 }

@@ -21,6 +21,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -37,9 +38,8 @@ use crate::{
 /// The name of CARGO_HOME as a root in archives.
 pub const CARGO_HOME_ROOT: &str = "cargo-home";
 
-/// Where pieces lie, relative to CARGO_HOME.
+/// Where pieces lie that are compressed already, relative to CARGO_HOME.
 const CRATES: &str = "registry/cache/";
-const INDEXES: &str = "registry/index/";
 const DATABASES: &str = "git/db/";
 
 /// Cargo writes these only when it makes the directory itself; backups look for them.
@@ -47,16 +47,6 @@ const MARKERS: [(&str, &str); 2] = [
     ("registry/", "registry/CACHEDIR.TAG"),
     ("git/", "git/CACHEDIR.TAG"),
 ];
-
-/// Whether a piece may be called `name`, a path relative to CARGO_HOME. What an entry calls otherwise (`config.toml`,
-/// `credentials.toml`, `registry/src/…`) is none of this tier's, and is not to be put in place.
-pub fn is_piece_name(name: &RelativePath) -> bool {
-    let name = name.as_str();
-    [CRATES, INDEXES, DATABASES]
-        .iter()
-        .any(|area| name.starts_with(area))
-        || MARKERS.iter().any(|(_, marker)| *marker == name)
-}
 
 /// One package of a Cargo.lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,8 +122,8 @@ impl RegistryTree {
     /// What the entry holds, as the last part of its key: the names of the pieces, and nothing of their content. The
     /// index file of a busy crate changes every day, and that must not make a new entry.
     ///
-    /// The facts' values are the names, and travel in the entry's header. They are also what is put in place at a
-    /// restore: each name, file or directory, is a piece that consists of that one path.
+    /// It is a part of the key alone and never of a question. What an entry holds, a restore sees in the list of names
+    /// in the entry's header, and what of that is put in place, the lockfile decides.
     pub fn set(&self) -> KeyPart {
         KeyPart::new(
             PartName::Set,
@@ -148,6 +138,24 @@ impl RegistryTree {
         self.pieces
             .iter()
             .filter(|piece| !restored.contains(piece.path.as_str()))
+            .collect()
+    }
+
+    /// The pieces that were written to after `time`, by the newest modification time of their files, and of their
+    /// directories, where they have any. Tells what [`Self::set`] and [`Self::novelty`] do not: a git database that
+    /// fetched another revision, an index file that names a newer version, by the names that they had before.
+    ///
+    /// With the time at which the restore had ended, these are the pieces that the job changed, those that are new among
+    /// them. Cargo writes to no piece that it only reads. A file that is gone meanwhile has no time.
+    pub fn changed_since(&self, time: SystemTime) -> Vec<&RegistryPiece> {
+        let is_newer = |file: &TierFile| {
+            fs_err::symlink_metadata(file.path.below(&self.cargo_home))
+                .and_then(|facts| facts.modified())
+                .is_ok_and(|modified| modified > time)
+        };
+        self.pieces
+            .iter()
+            .filter(|piece| piece.files.iter().any(is_newer))
             .collect()
     }
 

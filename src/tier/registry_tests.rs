@@ -1,5 +1,6 @@
 //! Tests of [`super`]; the last ones with real Cargo and crates.io.
 
+use std::time::Duration;
 #[cfg(unix)]
 use std::{ffi::OsStr, process::Output};
 
@@ -220,6 +221,58 @@ fn content_makes_no_new_set_and_a_download_does() {
     assert_eq!(novelty, ["syn-1.0.0.crate"]);
 }
 
+/// Gives everything in `home` the modification time `time`.
+fn set_times(home: &Path, time: SystemTime) {
+    for entry in walkdir::WalkDir::new(home) {
+        let path = entry.unwrap().into_path();
+        filetime::set_file_mtime(path, time.into()).unwrap();
+    }
+}
+
+fn changed(tree: &RegistryTree, time: SystemTime) -> Vec<&str> {
+    tree.changed_since(time)
+        .iter()
+        .map(|piece| piece.path.as_str())
+        .collect()
+}
+
+#[test]
+fn a_piece_that_was_written_to_is_told_by_its_time() {
+    let packages = [
+        package("serde", Some(CRATES_IO)),
+        package("repo", Some("git+https://github.com/us/repo#12")),
+    ];
+    let database = "git/db/repo-0123456789abcdef";
+    let home = home(&[
+        "registry/cache/one/serde-1.0.0.crate",
+        "registry/index/one/config.json",
+        "registry/index/one/.cache/se/rd/serde",
+        "git/db/repo-0123456789abcdef/HEAD",
+        "git/db/repo-0123456789abcdef/objects/pack/old.pack",
+    ]);
+    let restored = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    set_times(home.path(), restored);
+    let tree = read_registry(home.path(), &packages);
+    assert_eq!(tree.pieces.len(), 4);
+    assert!(changed(&tree, restored).is_empty());
+
+    let index = "registry/index/one/.cache/se/rd/serde";
+    fs::write(home.path().join(index), "newer").unwrap();
+    assert_eq!(changed(&tree, restored), [index]);
+
+    set_times(home.path(), restored);
+    let objects = home.path().join(database).join("objects/pack");
+    fs::write(objects.join("new.pack"), "newer").unwrap();
+    let tree = read_registry(home.path(), &packages);
+    assert_eq!(changed(&tree, restored), [database]);
+
+    // A pack that was taken away leaves its trace in the directory alone.
+    set_times(home.path(), restored);
+    fs::remove_file(objects.join("old.pack")).unwrap();
+    let tree = read_registry(home.path(), &packages);
+    assert_eq!(changed(&tree, restored), [database]);
+}
+
 #[cfg(unix)]
 fn run(program: &str, directory: &Path, home: &Path, arguments: &[&str]) -> Output {
     let output = user_command(OsStr::new(program))
@@ -268,19 +321,6 @@ fn locked_packages(lockfile: &Path) -> Vec<LockedPackage> {
             }
         })
         .collect()
-}
-
-#[rstest::rstest]
-#[case("registry/cache/one/serde-1.0.0.crate", true)]
-#[case("registry/index/one/config.json", true)]
-#[case("git/db/repo-0123456789abcdef", true)]
-#[case("registry/CACHEDIR.TAG", true)]
-#[case("config.toml", false)]
-#[case("credentials.toml", false)]
-#[case("bin/cargo", false)]
-#[case("registry/src/one/serde-1.0.0/build.rs", false)]
-fn an_entry_brings_nothing_but_downloads(#[case] name: &str, #[case] is_piece: bool) {
-    assert_eq!(is_piece_name(&RelativePath::new(name).unwrap()), is_piece);
 }
 
 /// The whole point of the tier: what is carried over is all that Cargo needs, without a network.
@@ -353,4 +393,41 @@ fn cargo_builds_offline_from_what_was_read() {
     let now = read_registry(&home, &packages);
     assert!(now.novelty(&restored).is_empty());
     assert_eq!(now.set(), tree.set());
+}
+
+/// Cargo keeps the objects of every revision in one database, whose name stays.
+#[cfg(unix)]
+#[test]
+fn another_revision_of_a_git_dependency_changes_its_database_and_nothing_else_does() {
+    let world = tempfile::tempdir().unwrap();
+    let at = |name| world.path().join(name);
+    let (home, app, dependency) = (at("cargo-home"), at("app"), at("dependency"));
+    let commit = |code: &str| {
+        write_package(&dependency, "of-git", ("lib.rs", code), "");
+        git(&dependency, &["add", "."]);
+        git(&dependency, &["commit", "--quiet", "--message", "next"]);
+    };
+    fs::create_dir_all(&dependency).unwrap();
+    git(&dependency, &["init", "--quiet"]);
+    commit("pub fn five() -> u8 { 5 }");
+    let source = format!("of-git = {{ git = 'file://{}' }}\n", dependency.display());
+    write_package(&app, "app", ("main.rs", "fn main() {}"), &source);
+    let cargo = |arguments: &[&str]| run(env!("CARGO"), &app, &home, arguments);
+    let read = || read_registry(&home, &locked_packages(&app.join("Cargo.lock")));
+    cargo(&["build", "--quiet"]);
+    let names: Vec<_> = read().names().map(str::to_owned).collect();
+
+    let restored = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    set_times(&home, restored);
+    fs::remove_dir_all(home.join("git/checkouts")).unwrap();
+    cargo(&["build", "--quiet"]);
+    assert!(changed(&read(), restored).is_empty());
+
+    commit("pub fn five() -> u8 { 6 - 1 }");
+    cargo(&["update", "--quiet"]);
+    let now = read();
+    assert!(now.novelty(&names).is_empty());
+    let changed = changed(&now, restored);
+    assert_eq!(changed.len(), 1);
+    assert!(changed[0].starts_with("git/db/dependency-"), "{changed:?}");
 }

@@ -12,7 +12,7 @@ use super::{
     ARMED, AccessTimes, FileKind, Layout, LeftOutReason, Origin, TargetTree, Unit, UnitKind,
     UnitRecord, arm, compiled_here,
     fixture::{Fixture, move_unit},
-    interface, interface_of_records, known_interfaces, probe,
+    interface, known_interfaces, probe,
 };
 
 /// A project with every kind of target, and dependencies of every origin but vendored ones.
@@ -394,7 +394,7 @@ fn armed_units_tell_which_ones_a_command_used(#[values(Layout::V1, Layout::V2)] 
 }
 
 #[rstest]
-fn the_interface_is_the_same_by_units_and_by_records(
+fn records_with_their_interfaces_come_back_from_json_and_are_small(
     #[values(Layout::V1, Layout::V2)] layout: Layout,
 ) {
     let tree = everything(layout).read();
@@ -407,8 +407,6 @@ fn the_interface_is_the_same_by_units_and_by_records(
     for record in &mut records {
         record.interface = found.units.get(&record.id).copied();
     }
-    records.reverse();
-    assert_eq!(interface_of_records(&records), found.digest);
     let json = serde_json::to_string(&records).expect("JSON");
     assert_eq!(
         serde_json::from_str::<Vec<UnitRecord>>(&json).expect("the same"),

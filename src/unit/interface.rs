@@ -5,8 +5,8 @@
 //! independent builds of the same dependencies agree on them, though not on their rlibs.
 //!
 //! Invariant: the digest depends on the units and these contents alone, not on order, times or where the target
-//! directory lies; the digest of units equals that of their records. A file that can't be read is an error: an
-//! interface that is guessed would join builds that do not belong together.
+//! directory lies. A file that can't be read is an error: an interface that is guessed would join builds that do not
+//! belong together.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use std::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use sha2::{Digest as _, Sha256};
 
-use super::{FileKind, Unit, UnitFile, UnitId, UnitKind, UnitRecord, scan::extension};
+use super::{FileKind, Unit, UnitFile, UnitId, UnitKind, scan::extension};
 use crate::key::{Digest, DigestBuilder};
 
 /// Bytes that are read at once.
@@ -71,16 +71,6 @@ pub fn interface<'a>(
             .filter_map(|(id, digest)| Some(((*id).clone(), (*digest)?)))
             .collect(),
     })
-}
-
-/// The interface of the `deps` tier's units among `records`: what a stored entry offers.
-pub fn interface_of_records<'a>(records: impl IntoIterator<Item = &'a UnitRecord>) -> Digest {
-    combine(
-        records
-            .into_iter()
-            .filter(|record| record.origin.is_cargo_home())
-            .map(|record| (&record.id, record.interface)),
-    )
 }
 
 fn combine<'a>(units: impl Iterator<Item = (&'a UnitId, Option<Digest>)>) -> Digest {

@@ -43,7 +43,7 @@ use crate::archive::path::RelativePath;
 
 pub use access::{ARMED, AccessError, AccessTimes, arm, probe};
 pub use embedded_path::holds_target_path;
-pub use interface::{Interface, InterfaceError, interface, interface_of_records};
+pub use interface::{Interface, InterfaceError, interface};
 pub use profiles::profile_directories;
 pub use read::{ReadError, read_target};
 pub use record::{UnitRecord, compiled_here, known_interfaces};
