@@ -8,6 +8,7 @@ use std::{
     path::PathBuf,
 };
 
+use super::unit_set::UnitSet;
 use crate::{
     archive::path::RelativePath,
     entry::{Contents, EntryFacts},
@@ -20,8 +21,7 @@ const MOST_NAMES: usize = 5;
 /// The units of an entry that hold the path of a directory that is elsewhere now, and those compiled against them.
 #[derive(Debug, Default)]
 pub(super) struct MovedUnits {
-    /// The hashes of each root's.
-    hashes: BTreeMap<RelativePath, HashSet<String>>,
+    units: UnitSet,
     /// The packages that hold the path themselves.
     packages: BTreeSet<String>,
     /// How many units were compiled against those.
@@ -74,35 +74,16 @@ impl MovedUnits {
                 break;
             }
         }
-        let hashes: HashSet<_> = records
-            .iter()
-            .zip(left_out)
-            .filter(|(_, left_out)| *left_out)
-            .map(|(record, _)| record.id.hash.clone())
-            .collect();
-        if !hashes.is_empty() {
-            self.hashes.insert(root.clone(), hashes);
+        for (record, left_out) in records.iter().zip(left_out) {
+            if left_out {
+                self.units.add(root, &record.id.hash);
+            }
         }
     }
 
-    /// Whether the unit with this hash in the root called `root` is one of these.
-    pub(super) fn has(&self, root: &RelativePath, hash: &str) -> bool {
-        self.hashes
-            .get(root)
-            .is_some_and(|hashes| hashes.contains(hash))
-    }
-
-    /// Whether a member of the archive, by its name, belongs to one of these units. Every file of a unit has the unit's
-    /// hash as a word of its name or of a directory above it; hard links to such a file without one are Cargo's final
-    /// artefacts, which it makes again.
-    pub(super) fn holds(&self, member: &RelativePath) -> bool {
-        self.hashes.iter().any(|(root, hashes)| {
-            member.strip_prefix(root).is_some_and(|path| {
-                path.as_str()
-                    .split(['/', '-', '.'])
-                    .any(|word| hashes.contains(word))
-            })
-        })
+    /// These units.
+    pub(super) fn units(&self) -> &UnitSet {
+        &self.units
     }
 
     /// What to tell the user, if there are any: one line of bounded length.
@@ -182,6 +163,8 @@ mod tests {
             key: String::new(),
             parts: Vec::new(),
             created_at: 0,
+            run: None,
+            image: None,
             roots: [("target", "/old"), ("other", "/other")]
                 .map(|(name, directory)| (path(name), PathBuf::from(directory)))
                 .into(),
@@ -222,7 +205,7 @@ mod tests {
         let moved = moved(units(), "/new");
         let left_out: Vec<_> = [HOLDER, USER, USERS_USER, OTHER]
             .into_iter()
-            .filter(|hash| moved.has(&path("target"), hash))
+            .filter(|hash| moved.units().has(&path("target"), hash))
             .collect();
         assert_eq!(left_out, [HOLDER, USER, USERS_USER]);
         insta::assert_snapshot!(
@@ -234,8 +217,12 @@ mod tests {
     #[test]
     fn in_its_old_place_everything_stays() {
         let moved = moved(units(), "/old");
-        assert!(!moved.has(&path("target"), HOLDER));
-        assert!(!moved.holds(&path(&format!("target/debug/deps/libholder-{HOLDER}.rlib"))));
+        assert!(!moved.units().has(&path("target"), HOLDER));
+        assert!(
+            !moved
+                .units()
+                .holds(&path(&format!("target/debug/deps/libholder-{HOLDER}.rlib")))
+        );
         assert_eq!(moved.told(), None);
     }
 
@@ -244,9 +231,13 @@ mod tests {
         let mut units = units();
         units.push(("other", record("holder", HOLDER, &[], true)));
         let moved = moved(units, "/new");
-        assert!(moved.has(&path("target"), HOLDER));
-        assert!(!moved.has(&path("other"), HOLDER));
-        assert!(!moved.holds(&path(&format!("other/debug/deps/libholder-{HOLDER}.rlib"))));
+        assert!(moved.units().has(&path("target"), HOLDER));
+        assert!(!moved.units().has(&path("other"), HOLDER));
+        assert!(
+            !moved
+                .units()
+                .holds(&path(&format!("other/debug/deps/libholder-{HOLDER}.rlib")))
+        );
     }
 
     #[rstest::rstest]
@@ -265,7 +256,7 @@ mod tests {
     #[case::part_of_a_word("target/debug/deps/libx-00123456789abcdef.rlib", false)]
     #[case::another_root("cargo-home/deps/libholder-0123456789abcdef.rlib", false)]
     fn a_member_is_known_by_a_word_of_its_path(#[case] member: &str, #[case] is_held: bool) {
-        assert_eq!(moved(units(), "/new").holds(&path(member)), is_held);
+        assert_eq!(moved(units(), "/new").units().holds(&path(member)), is_held);
     }
 
     #[test]

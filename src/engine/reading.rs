@@ -113,7 +113,7 @@ impl RootReading {
         let is_same = |record: &UnitRecord| record.id == unit.id;
         if self.restored.is_empty() {
             "nothing was restored"
-        } else if self.moved.has(&self.name, &unit.id.hash) {
+        } else if self.moved.units().has(&self.name, &unit.id.hash) {
             "its outputs held the path of the old target directory, or it was compiled against such a unit"
         } else if self.restored.iter().any(is_same) {
             "restored, and not fresh for Cargo"

@@ -59,7 +59,7 @@ impl TierWork for TargetWork<'_> {
         let count = present.len();
         let left_out = moved.told();
         Ok(Selection {
-            wanted: Box::new(move |member| !moved.holds(member) && !present.holds(member)),
+            wanted: Box::new(move |member| !moved.units().holds(member) && !present.holds(member)),
             left_out,
             present: count,
         })

@@ -38,8 +38,9 @@ use crate::{
 /// The name of CARGO_HOME as a root in archives.
 pub const CARGO_HOME_ROOT: &str = "cargo-home";
 
-/// Where pieces lie that are compressed already, relative to CARGO_HOME.
+/// Where pieces lie, relative to CARGO_HOME.
 const CRATES: &str = "registry/cache/";
+const INDEXES: &str = "registry/index/";
 const DATABASES: &str = "git/db/";
 
 /// Cargo writes these only when it makes the directory itself; backups look for them.
@@ -47,6 +48,16 @@ const MARKERS: [(&str, &str); 2] = [
     ("registry/", "registry/CACHEDIR.TAG"),
     ("git/", "git/CACHEDIR.TAG"),
 ];
+
+/// Whether a piece may be called `name`, a path relative to CARGO_HOME. What an entry calls otherwise (`config.toml`,
+/// `credentials.toml`, `registry/src/…`) is none of this tier's, and is not to be put in place.
+pub fn is_piece_name(name: &RelativePath) -> bool {
+    let name = name.as_str();
+    [CRATES, INDEXES, DATABASES]
+        .iter()
+        .any(|area| name.starts_with(area))
+        || MARKERS.iter().any(|(_, marker)| *marker == name)
+}
 
 /// One package of a Cargo.lock.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -323,6 +323,19 @@ fn locked_packages(lockfile: &Path) -> Vec<LockedPackage> {
         .collect()
 }
 
+#[rstest::rstest]
+#[case("registry/cache/one/serde-1.0.0.crate", true)]
+#[case("registry/index/one/config.json", true)]
+#[case("git/db/repo-0123456789abcdef", true)]
+#[case("registry/CACHEDIR.TAG", true)]
+#[case("config.toml", false)]
+#[case("credentials.toml", false)]
+#[case("bin/cargo", false)]
+#[case("registry/src/one/serde-1.0.0/build.rs", false)]
+fn an_entry_brings_nothing_but_downloads(#[case] name: &str, #[case] is_piece: bool) {
+    assert_eq!(is_piece_name(&RelativePath::new(name).unwrap()), is_piece);
+}
+
 /// The whole point of the tier: what is carried over is all that Cargo needs, without a network.
 #[cfg(unix)]
 #[test]

@@ -153,10 +153,16 @@ fn an_entry_that_a_job_would_store_again_becomes_the_newest() {
     let store = Setting::in_directory(directory.path()).open();
     set_times(&save(&store, "deps-rich", b"1"), 1, 1);
     set_times(&save(&store, "deps-poor", b"2"), 2, 2);
-    assert_eq!(look_up(&store, "deps-", &[]).as_deref(), Some("deps-poor in local"));
+    assert_eq!(
+        look_up(&store, "deps-", &[]).as_deref(),
+        Some("deps-poor in local")
+    );
     let answer = store.begin("deps-rich").unwrap();
     assert!(matches!(answer, Reservation::Taken));
-    assert_eq!(look_up(&store, "deps-", &[]).as_deref(), Some("deps-rich in local"));
+    assert_eq!(
+        look_up(&store, "deps-", &[]).as_deref(),
+        Some("deps-rich in local")
+    );
 }
 
 #[test]
