@@ -3,7 +3,7 @@
 //! It is the authority when unpacking; the tar headers are there for other tools. Written so that some lies can't be
 //! told: frames follow each other without gaps and the data of members never overlaps, because only lengths and
 //! gaps are recorded; and a hard link names an earlier member by its number. All other claims are checked here
-//! and in [`super::open`] before anything is believed.
+//! and in [`super::open()`] before anything is believed.
 //!
 //! ```text
 //! 1 · SHA-256 of the packed facts · frames n · (packed, raw, SHA-256)ⁿ · members n · member ⁿ

@@ -97,7 +97,7 @@ pub struct MemberInfo<'a> {
 }
 
 impl OpenArchive {
-    /// The header facts that were given to [`super::pack`].
+    /// The header facts that were given to [`super::pack()`].
     pub fn facts(&self) -> &[u8] {
         &self.facts
     }

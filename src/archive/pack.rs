@@ -33,7 +33,7 @@ use crate::{
 /// archive that nothing can open.
 ///
 /// Fails if a member vanished, changed, can't be read, is neither file nor link nor directory, would be refused by
-/// [`super::unpack`] (a symlink that leads out, a name twice), or if the sink fails.
+/// [`super::unpack()`] (a symlink that leads out, a name twice), or if the sink fails.
 pub fn pack(
     facts: &[u8],
     groups: &[Group],

@@ -1,6 +1,6 @@
 //! The engine: puts discovery, keys, tiers, archives and stores together into a restore and a save.
 //!
-//! Every tier goes the same way, in [`restore`] and [`save`]; what is peculiar to one is behind [`work::TierWork`],
+//! Every tier goes the same way, in `restore` and `save`; what is peculiar to one is behind the trait `TierWork`,
 //! one file a tier. Invariant: trouble with one tier leaves the others working, and what was there before as it was.
 
 mod judged;

@@ -39,7 +39,7 @@ pub struct InterfaceError {
 pub struct Interface {
     /// The digest over all units.
     pub digest: Digest,
-    /// The digest of each unit that has something to compile against: goes into its [`UnitRecord`].
+    /// The digest of each unit that has something to compile against: goes into its [`super::UnitRecord`].
     pub units: BTreeMap<UnitId, Digest>,
 }
 

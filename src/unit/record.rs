@@ -50,7 +50,7 @@ pub struct UnitRecord {
     pub values: Vec<String>,
     /// The fingerprint values of its dependencies, sorted.
     pub deps: Vec<String>,
-    /// The digest of what dependents are compiled against, once [`super::interface`] has found it: see there.
+    /// The digest of what dependents are compiled against, once [`super::interface()`] has found it: see there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<Digest>,
     /// Whether its outputs hold the absolute path of the target directory, so that it is of use nowhere else.
