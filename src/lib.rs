@@ -22,6 +22,7 @@
 
 pub mod archive;
 pub mod environment;
+pub mod freshness;
 pub mod key;
 pub mod process;
 pub mod prune;
