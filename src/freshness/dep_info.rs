@@ -7,9 +7,10 @@
 /// What stands in a `dep-*` file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct DepInfo {
-    /// Paths relative to the package's root, or absolute ones.
+    /// Paths relative to the package's root.
     pub in_package: Vec<String>,
-    /// Paths relative to the target directory: what build scripts wrote.
+    /// Paths relative to the target directory (what build scripts wrote), and absolute ones: Cargo tells them apart
+    /// by nothing but joining them.
     pub in_target: Vec<String>,
 }
 

@@ -176,7 +176,10 @@ impl Reading<'_> {
             match bytes.ok().as_deref().and_then(parse_dep_info) {
                 Some(info) => {
                     for path in &info.in_package {
-                        self.say(&mut reader, path);
+                        self.say_in_package(&mut reader, path);
+                    }
+                    for path in &info.in_target {
+                        self.say(&mut reader, &self.target.directory.join(path));
                     }
                     reader.is_checked_by_cargo = reader
                         .said
@@ -191,12 +194,16 @@ impl Reading<'_> {
     }
 
     /// Adds a path that `reader` says it reads, relative to its package or absolute.
-    fn say(&self, reader: &mut Reader, path: &str) {
-        let Some(root) = self.sources.entries.get(&reader.package) else {
-            reader.is_understood = false;
-            return;
-        };
-        let path = normalised(&root.path.join(path));
+    fn say_in_package(&self, reader: &mut Reader, path: &str) {
+        match self.sources.entries.get(&reader.package) {
+            Some(root) => self.say(reader, &root.path.join(path)),
+            None => reader.is_understood = false,
+        }
+    }
+
+    /// Adds an absolute path that `reader` says it reads.
+    fn say(&self, reader: &mut Reader, path: &Path) {
+        let path = normalised(path);
         let is_below = |directory: &PathBuf| path.starts_with(directory);
         if is_below(&self.target.directory) || self.ignored.iter().any(is_below) {
             return;
@@ -221,7 +228,7 @@ impl Reading<'_> {
         reader.is_understood &= printed.is_some();
         let declared = parse_output(&printed.unwrap_or_default());
         for path in &declared.paths {
-            self.say(reader, path);
+            self.say_in_package(reader, path);
         }
         reader.script = Some(Script {
             output: output.map(|file| file.path.clone()),
@@ -268,8 +275,11 @@ impl Reading<'_> {
             parse_dep_info(&fs_err::read(file.path.below(&self.target.directory)).ok()?)
         });
         let mut sources: Vec<_> = said
-            .flat_map(|info| info.in_package)
-            .map(|path| directory.join(path))
+            .flat_map(|info| {
+                let in_package = info.in_package.into_iter().map(|path| directory.join(path));
+                let in_target = info.in_target.into_iter().map(|path| self.target.directory.join(path));
+                in_package.chain(in_target).collect::<Vec<_>>()
+            })
             .collect();
         // Cargo's record leaves out the sources of vendored packages.
         sources.extend(
