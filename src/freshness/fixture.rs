@@ -238,9 +238,14 @@ impl World {
 
     /// Checkout and restore, up to where Cargo starts.
     pub(super) fn restore(&self) -> ReplayPlan {
+        self.unpack();
+        self.replay_at(Mtime::now())
+    }
+
+    /// Checkout and what was stored, before anything is replayed.
+    pub(super) fn unpack(&self) {
         self.checkout();
         copy(&self.path("store"), &self.target(), true);
-        self.replay_at(Mtime::now())
     }
 
     pub(super) fn replay_at(&self, now: Mtime) -> ReplayPlan {
@@ -272,13 +277,15 @@ impl World {
         serde_json::from_str(text).expect("a manifest")
     }
 
-    pub(super) fn set_manifest(&mut self, manifest: &SourceManifest) {
-        self.manifest = Some(serde_json::to_string(manifest).expect("JSON"));
-    }
-
     /// A second job: checkout, restore, build; its output is compared with the truth.
     pub(super) fn second_job(&self) -> Warm {
-        let plan = self.restore();
+        self.unpack();
+        self.finish_second_job()
+    }
+
+    /// What follows when all is unpacked: replay, build, comparison.
+    pub(super) fn finish_second_job(&self) -> Warm {
+        let plan = self.replay_at(Mtime::now());
         let compiled = self.build();
         assert_eq!(self.output(), self.truth(), "the warm build is stale: {plan:#?}");
         Warm { plan, compiled }
