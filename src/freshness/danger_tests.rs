@@ -19,7 +19,10 @@ fn nothing_is_compiled_again_after_a_fresh_checkout_of_the_same_content(
     #[values(Layout::V1, Layout::V2)] layout: Layout,
     #[case] arguments: &[&'static str],
 ) {
-    let mut world = World::with_script(layout, "fn main() { println!(\"cargo:rustc-env=SCRIPT=s\"); }");
+    let mut world = World::with_script(
+        layout,
+        "fn main() { println!(\"cargo:rustc-env=SCRIPT=s\"); }",
+    );
     world.write("ws/core/tests/it.rs", "#[test] fn it() {}");
     world.arguments = arguments.to_vec();
     world.first_job();
@@ -69,7 +72,10 @@ fn an_edited_input_is_compiled_with_its_dependents(
 }
 
 #[rstest]
-#[case::comment_in_a_manifest("ws/Cargo.toml", "# a comment\n[workspace]\nmembers = [\"core\", \"app\"]\nresolver = \"2\"\n")]
+#[case::comment_in_a_manifest(
+    "ws/Cargo.toml",
+    "# a comment\n[workspace]\nmembers = [\"core\", \"app\"]\nresolver = \"2\"\n"
+)]
 #[case::readme("ws/README.md", "read me")]
 #[case::workflow("ws/.github/workflows/ci.yml", "on: push")]
 #[case::documentation("ws/docs/guide.md", "guide")]
@@ -99,16 +105,24 @@ fn only_the_test_that_was_edited_is_compiled(#[values(Layout::V1, Layout::V2)] l
 fn a_changed_variable_is_seen(#[values(Layout::V1, Layout::V2)] layout: Layout) {
     let mut world = World::new(layout);
     world.first_job();
-    world.variables.push(("HC_OPTION".to_owned(), "set".to_owned()));
+    world
+        .variables
+        .push(("HC_OPTION".to_owned(), "set".to_owned()));
     assert_eq!(names(&world.second_job().compiled), ["app", "core_x"]);
 }
 
 #[rstest]
 fn a_version_bump_is_seen(#[values(Layout::V1, Layout::V2)] layout: Layout) {
     let mut world = World::new(layout);
-    world.write("ws/core/src/lib.rs", "pub fn text() -> String { env!(\"CARGO_PKG_DESCRIPTION\").to_owned() }");
+    world.write(
+        "ws/core/src/lib.rs",
+        "pub fn text() -> String { env!(\"CARGO_PKG_DESCRIPTION\").to_owned() }",
+    );
     world.package("ws/core", "core-x", "description = \"one\"\n");
-    world.write("ws/core/src/lib.rs", "pub fn text() -> String { env!(\"CARGO_PKG_DESCRIPTION\").to_owned() }");
+    world.write(
+        "ws/core/src/lib.rs",
+        "pub fn text() -> String { env!(\"CARGO_PKG_DESCRIPTION\").to_owned() }",
+    );
     world.first_job();
     let manifest = "[package]\nname = \"core-x\"\nversion = \"0.1.0\"\nedition = \"2021\"\ndescription = \"two\"\n";
     world.write("ws/core/Cargo.toml", manifest);
@@ -122,12 +136,22 @@ fn a_path_dependency_outside_of_the_workspace_is_replayed_and_watched(
     let mut world = World::new(layout);
     world.package("outside", "outside", "");
     world.write("outside/src/lib.rs", "pub const OUTSIDE: &str = \"one\";");
-    world.package("ws/core", "core-x", "[dependencies]\noutside = { path = \"../../outside\" }\n");
-    world.write("ws/core/src/lib.rs", "pub fn text() -> String { outside::OUTSIDE.to_owned() }");
+    world.package(
+        "ws/core",
+        "core-x",
+        "[dependencies]\noutside = { path = \"../../outside\" }\n",
+    );
+    world.write(
+        "ws/core/src/lib.rs",
+        "pub fn text() -> String { outside::OUTSIDE.to_owned() }",
+    );
     world.first_job();
     assert_eq!(names(&world.second_job().compiled), NOTHING);
     world.write("outside/src/lib.rs", "pub const OUTSIDE: &str = \"two\";");
-    assert_eq!(names(&world.second_job().compiled), ["app", "core_x", "outside"]);
+    assert_eq!(
+        names(&world.second_job().compiled),
+        ["app", "core_x", "outside"]
+    );
 }
 
 #[rstest]
@@ -209,7 +233,10 @@ fn a_store_whose_clock_was_ahead_makes_everything_new(
 fn a_module_that_becomes_ambiguous_is_compiled(#[values(Layout::V1, Layout::V2)] layout: Layout) {
     let mut world = World::new(layout);
     world.first_job();
-    world.write("ws/core/src/part/mod.rs", "pub const TEXT: &str = \"three\";");
+    world.write(
+        "ws/core/src/part/mod.rs",
+        "pub const TEXT: &str = \"three\";",
+    );
     let plan = world.restore();
     assert!(plan.made_new.contains("ws/core"), "{plan:?}");
 }
@@ -219,7 +246,8 @@ fn a_renamed_module_is_compiled(#[values(Layout::V1, Layout::V2)] layout: Layout
     let mut world = World::new(layout);
     world.first_job();
     world.rename("ws/core/src/part.rs", "ws/core/src/piece.rs");
-    let library = "#[path = \"piece.rs\"] mod part;\npub fn text() -> String { part::TEXT.to_owned() }";
+    let library =
+        "#[path = \"piece.rs\"] mod part;\npub fn text() -> String { part::TEXT.to_owned() }";
     world.write("ws/core/src/lib.rs", library);
     assert_eq!(names(&world.second_job().compiled), ["app", "core_x"]);
 }
@@ -230,7 +258,8 @@ fn a_target_built_from_something_else_in_between_is_told(
 ) {
     let mut world = World::new(layout);
     world.first_job();
-    let restored: std::collections::BTreeSet<_> = world.tree().units.into_iter().map(|unit| unit.id).collect();
+    let restored: std::collections::BTreeSet<_> =
+        world.tree().units.into_iter().map(|unit| unit.id).collect();
     world.arguments = vec!["build", "--release"];
     assert!(!super::already_warm(&world.tree(), &restored));
     world.build();
@@ -270,6 +299,7 @@ fn documentation_of_a_file_in_another_package_is_made_again(
     world.write("ws/text/shared.md", "two");
     world.restore();
     world.build();
-    let page = fs_err::read_to_string(world.target().join("doc/core_x/index.html")).expect("written");
+    let page =
+        fs_err::read_to_string(world.target().join("doc/core_x/index.html")).expect("written");
     assert!(page.contains("<p>two</p>"), "{page}");
 }

@@ -77,15 +77,12 @@ pub(super) fn crate_root(makefile: &str) -> Option<String> {
         .find_map(|(_, sources)| {
             let mut path = String::new();
             for piece in sources.split(' ') {
-                match piece.strip_suffix('\\') {
-                    Some(part) => {
-                        path.push_str(part);
-                        path.push(' ');
-                    }
-                    None => {
-                        path.push_str(piece);
-                        break;
-                    }
+                if let Some(part) = piece.strip_suffix('\\') {
+                    path.push_str(part);
+                    path.push(' ');
+                } else {
+                    path.push_str(piece);
+                    break;
                 }
             }
             (!path.is_empty()).then_some(path)
@@ -119,7 +116,9 @@ pub(super) fn parse_output(output: &[u8]) -> Declared {
 
 fn instruction(line: &str) -> Option<(&str, &str)> {
     let line = line.trim();
-    let rest = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:"))?;
+    let rest = line
+        .strip_prefix("cargo::")
+        .or_else(|| line.strip_prefix("cargo:"))?;
     let (key, value) = rest.split_once('=')?;
     Some((key, value.trim_end()))
 }
@@ -147,7 +146,10 @@ mod tests {
 
     #[rstest::rstest]
     #[case("/t/a.d: src/lib.rs src/b.rs\n", Some("src/lib.rs"))]
-    #[case("# env-dep:X=a: b\n/t/a.d: my\\ dir/src/lib.rs b.rs\n", Some("my dir/src/lib.rs"))]
+    #[case(
+        "# env-dep:X=a: b\n/t/a.d: my\\ dir/src/lib.rs b.rs\n",
+        Some("my dir/src/lib.rs")
+    )]
     #[case("src/lib.rs:\n", None)]
     fn the_first_prerequisite_is_the_root_of_the_crate(
         #[case] makefile: &str,

@@ -47,7 +47,11 @@ impl Warm {
     pub(super) fn reasons(&self) -> Vec<String> {
         let packages = self.plan.packages.iter();
         packages
-            .flat_map(|(name, reasons)| reasons.iter().map(move |reason| format!("{name}: {reason}")))
+            .flat_map(|(name, reasons)| {
+                reasons
+                    .iter()
+                    .map(move |reason| format!("{name}: {reason}"))
+            })
             .collect()
     }
 }
@@ -63,10 +67,17 @@ impl World {
             build_scripts: BuildScripts::Auto,
             manifest: None,
         };
-        world.write("ws/Cargo.toml", "[workspace]\nmembers = [\"core\", \"app\"]\nresolver = \"2\"\n");
+        world.write(
+            "ws/Cargo.toml",
+            "[workspace]\nmembers = [\"core\", \"app\"]\nresolver = \"2\"\n",
+        );
         world.write("ws/.gitignore", "/target\n/generated\n*.tmp\n");
         world.package("ws/core", "core-x", "");
-        world.package("ws/app", "app", "[dependencies]\ncore-x = { path = \"../core\" }\n");
+        world.package(
+            "ws/app",
+            "app",
+            "[dependencies]\ncore-x = { path = \"../core\" }\n",
+        );
         world.write(
             "ws/core/src/lib.rs",
             "mod part;\npub fn text() -> String { [part::TEXT, include_str!(\"../data.txt\"), \
@@ -75,7 +86,10 @@ impl World {
         world.write("ws/core/src/part.rs", "pub const TEXT: &str = \"one\";\n");
         world.write("ws/core/data.txt", "data");
         world.delete("ws/app/src/lib.rs");
-        world.write("ws/app/src/main.rs", "fn main() { println!(\"{}\", core_x::text()); }\n");
+        world.write(
+            "ws/app/src/main.rs",
+            "fn main() { println!(\"{}\", core_x::text()); }\n",
+        );
         world
     }
 
@@ -94,10 +108,17 @@ impl World {
     /// package that uses it.
     pub(super) fn with_macro(layout: Layout, directory: &str) -> Self {
         let world = Self::new(layout);
-        world.write("ws/Cargo.toml", "[workspace]\nmembers = [\"core\", \"app\", \"mac\"]\nresolver = \"2\"\n");
+        world.write(
+            "ws/Cargo.toml",
+            "[workspace]\nmembers = [\"core\", \"app\", \"mac\"]\nresolver = \"2\"\n",
+        );
         world.package("ws/mac", "mac", "[lib]\nproc-macro = true\n");
         world.write("ws/mac/src/lib.rs", MACRO);
-        world.package("ws/core", "core-x", "[dependencies]\nmac = { path = \"../mac\" }\n");
+        world.package(
+            "ws/core",
+            "core-x",
+            "[dependencies]\nmac = { path = \"../mac\" }\n",
+        );
         world.write(
             "ws/core/src/lib.rs",
             &format!("pub fn text() -> String {{ mac::list!(\"{directory}\").to_owned() }}\n"),
@@ -106,7 +127,11 @@ impl World {
     }
 
     pub(super) fn path(&self, place: &str) -> PathBuf {
-        self.directory.path().canonicalize().expect("it exists").join(place)
+        self.directory
+            .path()
+            .canonicalize()
+            .expect("it exists")
+            .join(place)
     }
 
     /// Writes a file of the repository; the next checkout has it.
@@ -131,7 +156,9 @@ impl World {
     pub(super) fn package(&self, directory: &str, name: &str, rest: &str) {
         self.write(
             &format!("{directory}/Cargo.toml"),
-            &format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}"),
+            &format!(
+                "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{rest}"
+            ),
         );
         self.write(&format!("{directory}/src/lib.rs"), "");
     }
@@ -160,7 +187,9 @@ impl World {
     pub(super) fn checkout(&self) {
         // Committed as usual: without git nothing tells a lockfile that the job made from one that was deleted.
         if !self.path("origin/ws/Cargo.lock").exists() {
-            run(self.command("cargo", &self.path("origin/ws")).args(["generate-lockfile", "--offline"]));
+            run(self
+                .command("cargo", &self.path("origin/ws"))
+                .args(["generate-lockfile", "--offline"]));
         }
         let work = self.path("work");
         if work.exists() {
@@ -182,10 +211,17 @@ impl World {
             .env("CARGO_TARGET_DIR", target);
         let output = run(&mut command);
         let text = String::from_utf8(output.stdout).expect("JSON");
-        let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let messages = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         messages
             .filter(|message| message["reason"] == "compiler-artifact" && message["fresh"] == false)
-            .map(|message| message["target"]["name"].as_str().expect("a name").to_owned())
+            .map(|message| {
+                message["target"]["name"]
+                    .as_str()
+                    .expect("a name")
+                    .to_owned()
+            })
             .collect()
     }
 
@@ -196,7 +232,11 @@ impl World {
 
     fn output_of(&self, target: &Path) -> String {
         let is_release = self.arguments.contains(&"--release");
-        let program = target.join(if is_release { "release/app" } else { "debug/app" });
+        let program = target.join(if is_release {
+            "release/app"
+        } else {
+            "debug/app"
+        });
         let output = run(&mut self.command(program.as_os_str(), &self.path("work")));
         String::from_utf8(output.stdout).expect("UTF-8")
     }
@@ -287,7 +327,11 @@ impl World {
     pub(super) fn finish_second_job(&self) -> Warm {
         let plan = self.replay_at(Mtime::now());
         let compiled = self.build();
-        assert_eq!(self.output(), self.truth(), "the warm build is stale: {plan:#?}");
+        assert_eq!(
+            self.output(),
+            self.truth(),
+            "the warm build is stale: {plan:#?}"
+        );
         Warm { plan, compiled }
     }
 
@@ -310,7 +354,12 @@ impl World {
     }
 
     pub(super) fn inputs(&self, sources: &Sources, target: &TargetTree) -> Inputs {
-        Inputs::read(target, sources, &[self.path("work/ws")], &[self.path("home/registry")])
+        Inputs::read(
+            target,
+            sources,
+            &[self.path("work/ws")],
+            &[self.path("home/registry")],
+        )
     }
 
     fn head(&self) -> Head {
@@ -349,7 +398,11 @@ pub(super) fn environment() -> Environment {
 
 fn run(command: &mut Command) -> Output {
     let output = command.output().expect("it starts");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
@@ -369,7 +422,11 @@ pub(super) fn copy(from: &Path, to: &Path, keeps_times: bool) {
             fs_err::create_dir_all(&target).expect("created");
         } else if metadata.is_symlink() {
             #[cfg(unix)]
-            fs_err::os::unix::fs::symlink(fs_err::read_link(entry.path()).expect("a link"), &target).expect("linked");
+            fs_err::os::unix::fs::symlink(
+                fs_err::read_link(entry.path()).expect("a link"),
+                &target,
+            )
+            .expect("linked");
         } else {
             fs_err::copy(entry.path(), &target).expect("copied");
         }

@@ -97,7 +97,12 @@ pub fn plan(
             ..everything_new(present, new_time)
         };
     }
-    if present.inputs.readers.iter().any(|reader| reader.package.is_empty()) {
+    if present
+        .inputs
+        .readers
+        .iter()
+        .any(|reader| reader.package.is_empty())
+    {
         return everything_new(present, new_time);
     }
     let mut guard = Guard::new(manifest, present, build_scripts);
@@ -114,15 +119,27 @@ pub fn plan(
 
 fn everything_new(present: &Present<'_>, new_time: Mtime) -> ReplayPlan {
     let readers = &present.inputs.readers;
-    let outputs = readers.iter().filter_map(|reader| reader.script.as_ref()?.output.clone());
-    let dep_info = readers.iter().flat_map(|reader| reader.dep_info.iter().cloned());
+    let outputs = readers
+        .iter()
+        .filter_map(|reader| reader.script.as_ref()?.output.clone());
+    let dep_info = readers
+        .iter()
+        .flat_map(|reader| reader.dep_info.iter().cloned());
     ReplayPlan {
         restored: BTreeMap::new(),
         new_time,
         deleted: outputs.chain(dep_info).collect(),
         packages: BTreeMap::new(),
-        made_new: present.sources.packages.iter().map(|package| package.root.clone()).collect(),
-        scripts: readers.iter().filter(|reader| reader.script.is_some()).count(),
+        made_new: present
+            .sources
+            .packages
+            .iter()
+            .map(|package| package.root.clone())
+            .collect(),
+        scripts: readers
+            .iter()
+            .filter(|reader| reader.script.is_some())
+            .count(),
         changes: 0,
         is_from_the_future: false,
     }
@@ -172,10 +189,20 @@ impl<'a> Guard<'a> {
     /// Whether a change is more than the leavings of a job.
     fn counts(&self, name: &str, change: Change) -> bool {
         let is_leaving = match change {
-            Change::Deleted => self.manifest.entries.get(name).is_some_and(|entry| entry.is_made_by_job),
+            Change::Deleted => self
+                .manifest
+                .entries
+                .get(name)
+                .is_some_and(|entry| entry.is_made_by_job),
             Change::Changed | Change::Added => self.present.ignored.contains(name),
         };
-        !is_leaving || self.present.inputs.readers.iter().any(|reader| reader.says(name))
+        !is_leaving
+            || self
+                .present
+                .inputs
+                .readers
+                .iter()
+                .any(|reader| reader.says(name))
     }
 
     /// The packages that a change at `name` belongs to: the nearest; for a manifest that came or went also the one
@@ -194,7 +221,13 @@ impl<'a> Guard<'a> {
     fn judge_crates(&mut self, name: &str, change: Change) {
         let owners = self.owners(name, change);
         let everyone = owners.is_empty();
-        let is_named_anywhere = everyone && self.present.inputs.readers.iter().any(|reader| reader.says(name));
+        let is_named_anywhere = everyone
+            && self
+                .present
+                .inputs
+                .readers
+                .iter()
+                .any(|reader| reader.says(name));
         let mut unnamed = Vec::new();
         for (root, readers) in &self.readers {
             if everyone && readers.iter().all(|reader| reader.is_vendored) {
@@ -202,9 +235,13 @@ impl<'a> Guard<'a> {
             }
             let is_named = readers.iter().any(|reader| reader.says(name));
             if is_named {
-                add(&mut self.reasons, root, Reason::Source(shown(name, root), change));
+                add(
+                    &mut self.reasons,
+                    root,
+                    Reason::Source(shown(name, root), change),
+                );
             } else if (everyone && !is_named_anywhere || owners.contains(*root))
-                && !(is_plain(readers) && self.is_harmless(name, change, readers, root))
+                && !(is_plain(readers) && is_harmless(name, change, readers, root))
             {
                 unnamed.push(*root);
             }
@@ -214,28 +251,17 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Whether no crate can come out differently for an unnamed path, in a package without build script and without
-    /// macros that may read files.
-    fn is_harmless(&self, name: &str, change: Change, readers: &[&Reader], root: &str) -> bool {
-        if is_source(name) {
-            // A linker reads no sources. A new file can only collide with the file of a module.
-            let twin = match name.strip_suffix("/mod.rs") {
-                Some(module) => format!("{module}.rs"),
-                None => format!("{}/mod.rs", name.trim_end_matches(".rs")),
-            };
-            return change != Change::Added || !readers.iter().any(|reader| reader.says(&twin));
-        }
-        is_ignorable(name, root)
-    }
-
     fn judge_scripts(&mut self, name: &str, change: Change) {
         let in_no_package = self.owners(name, change).is_empty();
         for reader in &self.present.inputs.readers {
             let Some(script) = &reader.script else {
                 continue;
             };
-            let is_inside = name.strip_prefix(reader.package.as_str()).is_some_and(|rest| rest.starts_with('/'));
-            let reads_elsewhere = script.signs.iter().any(|sign| matches!(sign, Sign::Elsewhere(_)));
+            let is_inside = is_below(name, &reader.package);
+            let reads_elsewhere = script
+                .signs
+                .iter()
+                .any(|sign| matches!(sign, Sign::Elsewhere(_)));
             let may_read = is_inside || !reader.is_vendored && (in_no_package || reads_elsewhere);
             if may_read && !reader.says(name) {
                 let reason = Reason::Undeclared(shown(name, &reader.package), change);
@@ -250,7 +276,7 @@ impl<'a> Guard<'a> {
                 continue;
             };
             let is_tracked = is_source(name) && reader.is_checked_by_cargo && reader.says(name);
-            let is_inside = name.starts_with(reader.package.as_str());
+            let is_inside = is_below(name, &reader.package);
             if !is_tracked && (is_inside || !reader.is_vendored) {
                 let reason = Reason::Macro {
                     path: shown(name, &reader.package),
@@ -286,7 +312,8 @@ impl<'a> Guard<'a> {
             let changed = reader.outside.iter().find(|path| {
                 let name = self.present.sources.name_of(path);
                 let is_gone = name.is_some_and(|name| {
-                    self.manifest.entries.contains_key(&name) && !self.present.sources.entries.contains_key(&name)
+                    self.manifest.entries.contains_key(&name)
+                        && !self.present.sources.entries.contains_key(&name)
                 });
                 !is_gone && !now.is_unchanged(earlier, path)
             });
@@ -311,7 +338,12 @@ impl<'a> Guard<'a> {
                 BuildScripts::Never => None,
                 BuildScripts::Always => Some(Reason::Always),
                 BuildScripts::Auto if moved && !script.declares => Some(Reason::DeclaresNothing),
-                BuildScripts::Auto => script.signs.iter().find(|sign| speaks(sign, moved)).cloned().map(Reason::Sign),
+                BuildScripts::Auto => script
+                    .signs
+                    .iter()
+                    .find(|sign| speaks(sign, moved))
+                    .cloned()
+                    .map(Reason::Sign),
             };
             if let Some(reason) = reason {
                 self.run_again(reader, reason);
@@ -334,7 +366,11 @@ impl<'a> Guard<'a> {
 
     /// A run without its output runs again by itself; that its package is new makes sure.
     fn run_again(&mut self, reader: &'a Reader, reason: Reason) {
-        match reader.script.as_ref().and_then(|script| script.output.as_ref()) {
+        match reader
+            .script
+            .as_ref()
+            .and_then(|script| script.output.as_ref())
+        {
             Some(output) => {
                 self.run_again.insert(output);
                 add(&mut self.reasons, &reader.package, reason);
@@ -349,7 +385,12 @@ impl<'a> Guard<'a> {
         for root in &self.made_new {
             for reader in self.readers.get(root).into_iter().flatten() {
                 new_paths.extend(reader.crate_root.as_deref());
-                deleted.extend(reader.script.iter().filter_map(|script| script.output.clone()));
+                deleted.extend(
+                    reader
+                        .script
+                        .iter()
+                        .filter_map(|script| script.output.clone()),
+                );
                 // A time says nothing where Cargo doesn't look, as in vendored packages.
                 if !reader.is_checked_by_cargo {
                     deleted.extend(reader.dep_info.iter().cloned());
@@ -371,7 +412,12 @@ impl<'a> Guard<'a> {
                 is_same.then(|| (name.clone(), recorded.mtime))
             })
             .collect();
-        let scripts = self.present.inputs.readers.iter().filter_map(|reader| reader.script.as_ref()?.output.as_ref());
+        let scripts = self
+            .present
+            .inputs
+            .readers
+            .iter()
+            .filter_map(|reader| reader.script.as_ref()?.output.as_ref());
         ReplayPlan {
             restored,
             new_time,
@@ -416,8 +462,10 @@ fn all_changes<'a>(
         }
     });
     let gone = manifest.entries.iter().filter_map(|(name, recorded)| {
-        let is_listed_below = recorded.kind == SourceKind::Directory && has_children(&manifest.entries, name);
-        (!sources.entries.contains_key(name) && !is_listed_below).then_some((name.as_str(), Change::Deleted))
+        let is_listed_below =
+            recorded.kind == SourceKind::Directory && has_children(&manifest.entries, name);
+        (!sources.entries.contains_key(name) && !is_listed_below)
+            .then_some((name.as_str(), Change::Deleted))
     });
     now.chain(gone)
 }
@@ -437,6 +485,20 @@ fn speaks(sign: &Sign, moved: bool) -> bool {
     }
 }
 
+/// Whether no crate can come out differently for an unnamed path, in a package without build script and without
+/// macros that may read files.
+fn is_harmless(name: &str, change: Change, readers: &[&Reader], root: &str) -> bool {
+    if is_source(name) {
+        // A linker reads no sources. A new file can only collide with the file of a module.
+        let twin = match name.strip_suffix("/mod.rs") {
+            Some(module) => format!("{module}.rs"),
+            None => format!("{}/mod.rs", name.trim_end_matches(".rs")),
+        };
+        return change != Change::Added || !readers.iter().any(|reader| reader.says(&twin));
+    }
+    is_ignorable(name, root)
+}
+
 /// Whether the units of a package read nothing but what they name.
 fn is_plain(readers: &[&Reader]) -> bool {
     readers.iter().all(|reader| {
@@ -447,17 +509,30 @@ fn is_plain(readers: &[&Reader]) -> bool {
     })
 }
 
+/// Whether `name` lies below `directory`.
+fn is_below(name: &str, directory: &str) -> bool {
+    let rest = name.strip_prefix(directory);
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
 fn is_source(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, extension)| extension == "rs")
+    name.rsplit_once('.')
+        .is_some_and(|(_, extension)| extension == "rs")
 }
 
 /// Whether people read `name` and no crate does; manifests are in Cargo's own fingerprints.
 fn is_ignorable(name: &str, root: &str) -> bool {
-    let below = name.strip_prefix(root).map(|rest| rest.trim_start_matches('/'));
+    let below = name
+        .strip_prefix(root)
+        .map(|rest| rest.trim_start_matches('/'));
     let below = below.unwrap_or_else(|| name.split_once('/').map_or(name, |(_, rest)| rest));
     let file = below.rsplit('/').next().unwrap_or(below);
-    ["README", "LICENSE", "CHANGELOG"].iter().any(|start| file.starts_with(start))
-        || [".github/", "docs/"].iter().any(|directory| below.starts_with(directory))
+    ["README", "LICENSE", "CHANGELOG"]
+        .iter()
+        .any(|start| file.starts_with(start))
+        || [".github/", "docs/"]
+            .iter()
+            .any(|directory| below.starts_with(directory))
         || matches!(file, "Cargo.toml" | "Cargo.lock")
 }
 
@@ -470,7 +545,9 @@ fn add<'a>(reasons: &mut BTreeMap<&'a str, BTreeSet<Reason>>, root: &'a str, rea
 
 /// `name` as people know it: relative to the package at `root` where it lies in it, else to its source tree.
 fn shown(name: &str, root: &str) -> String {
-    let in_package = name.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
+    let in_package = name
+        .strip_prefix(root)
+        .and_then(|rest| rest.strip_prefix('/'));
     let in_tree = || name.split_once('/').map_or(name, |(_, rest)| rest);
     in_package.unwrap_or_else(in_tree).to_owned()
 }

@@ -10,7 +10,13 @@ use super::{
 use crate::unit::Layout;
 
 fn manifest(sources: &Sources, saved_max: Mtime) -> SourceManifest {
-    SourceManifest::record(sources, &Inputs::default(), Head::NoRepository, saved_max, &nothing())
+    SourceManifest::record(
+        sources,
+        &Inputs::default(),
+        Head::NoRepository,
+        saved_max,
+        &nothing(),
+    )
 }
 
 fn plan_of(manifest: &SourceManifest, sources: &Sources, now: Mtime) -> super::ReplayPlan {
@@ -26,10 +32,17 @@ fn plan_of(manifest: &SourceManifest, sources: &Sources, now: Mtime) -> super::R
 }
 
 fn times(sources: &Sources) -> BTreeMap<&str, Mtime> {
-    sources.entries.iter().map(|(name, found)| (name.as_str(), found.mtime)).collect()
+    sources
+        .entries
+        .iter()
+        .map(|(name, found)| (name.as_str(), found.mtime))
+        .collect()
 }
 
-const LONG_AGO: Mtime = Mtime { seconds: 1_000, nanos: 1 };
+const LONG_AGO: Mtime = Mtime {
+    seconds: 1_000,
+    nanos: 1,
+};
 
 #[test]
 fn files_links_and_directories_get_their_times_back_to_the_nanosecond() {
@@ -88,7 +101,13 @@ fn a_failure_midway_leaves_every_source_new() {
     vanished.path.set_extension("gone");
     sources.entries.insert("ws/zzz".to_owned(), vanished);
     replay(&plan, &sources, &world.target()).expect_err("a path is gone");
-    assert!(world.scan().entries.values().all(|found| found.mtime == plan.new_time));
+    assert!(
+        world
+            .scan()
+            .entries
+            .values()
+            .all(|found| found.mtime == plan.new_time)
+    );
 }
 
 #[test]

@@ -117,7 +117,10 @@ fn by_value(target: &TargetTree) -> HashMap<&str, Vec<usize>> {
     let mut units: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, unit) in target.units.iter().enumerate() {
         for fingerprint in unit.fingerprints() {
-            units.entry(fingerprint.value.as_str()).or_default().push(index);
+            units
+                .entry(fingerprint.value.as_str())
+                .or_default()
+                .push(index);
         }
     }
     units
@@ -141,7 +144,11 @@ impl Reading<'_> {
         let crate_root = self.crate_root_of(unit);
         let Some(package) = self.package_of(index, crate_root.as_deref()) else {
             // A package that is not there any more can't be built. One whose place can't be told may be any.
-            let is_known = self.sources.packages.iter().any(|package| package.name == unit.id.package);
+            let is_known = self
+                .sources
+                .packages
+                .iter()
+                .any(|package| package.name == unit.id.package);
             return is_known.then(|| blank(unit)).into_iter().collect();
         };
         let mut reader = Reader {
@@ -161,10 +168,17 @@ impl Reading<'_> {
 
     /// One reader for each `dep-*` file. Documentation has none.
     fn read_dep_info(&self, unit: &Unit, reader: Reader) -> Vec<Reader> {
-        let files: Vec<_> = unit.files.iter().filter(|file| is_dep_info(unit, file)).collect();
+        let files: Vec<_> = unit
+            .files
+            .iter()
+            .filter(|file| is_dep_info(unit, file))
+            .collect();
         if files.is_empty() {
             let is_understood = reader.is_understood && unit.kind == UnitKind::Doc;
-            return vec![Reader { is_understood, ..reader }];
+            return vec![Reader {
+                is_understood,
+                ..reader
+            }];
         }
         let names: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
         let read = files.iter().map(|file| {
@@ -181,10 +195,11 @@ impl Reading<'_> {
                     for path in &info.in_target {
                         self.say(&mut reader, &self.target.directory.join(path));
                     }
-                    reader.is_checked_by_cargo = reader
-                        .said
-                        .iter()
-                        .any(|name| self.sources.package_of(name).is_some_and(|owner| owner.root == reader.package));
+                    reader.is_checked_by_cargo = reader.said.iter().any(|name| {
+                        self.sources
+                            .package_of(name)
+                            .is_some_and(|owner| owner.root == reader.package)
+                    });
                 }
                 None => reader.is_understood = false,
             }
@@ -209,7 +224,9 @@ impl Reading<'_> {
             return;
         }
         let name = self.sources.name_of(&path);
-        let found = name.as_ref().and_then(|name| self.sources.entries.get(name));
+        let found = name
+            .as_ref()
+            .and_then(|name| self.sources.entries.get(name));
         // Where a link leads is not followed, so what lies behind one is compared like any other outside path.
         if found.is_none_or(|found| found.kind == SourceKind::Link) {
             reader.outside.insert(path);
@@ -221,10 +238,13 @@ impl Reading<'_> {
     fn read_output(&self, index: usize, reader: &mut Reader) {
         let unit = &self.target.units[index];
         let output = unit.files.iter().find(|file| match unit.layout {
-            Layout::V1 => file.path.file_name() == "output" && file.path.parts().nth_back(2) == Some("build"),
+            Layout::V1 => {
+                file.path.file_name() == "output" && file.path.parts().nth_back(2) == Some("build")
+            }
             Layout::V2 => file.path.as_str().ends_with("/run/stdout"),
         });
-        let printed = output.and_then(|file| fs_err::read(file.path.below(&self.target.directory)).ok());
+        let printed =
+            output.and_then(|file| fs_err::read(file.path.below(&self.target.directory)).ok());
         reader.is_understood &= printed.is_some();
         let declared = parse_output(&printed.unwrap_or_default());
         for path in &declared.paths {
@@ -249,14 +269,18 @@ impl Reading<'_> {
                 continue;
             }
             for source in self.rust_sources(unit) {
-                match fs_err::read_to_string(&source) {
-                    Ok(text) => signs.extend(signs_of_source(&text, declared)),
-                    Err(_) => continue,
-                }
+                // One that is gone makes Cargo compile the script again, and then run it.
+                let text = fs_err::read(&source).unwrap_or_default();
+                signs.extend(signs_of_source(&String::from_utf8_lossy(&text), declared));
             }
         }
         for fingerprint in self.target.units[index].fingerprints() {
-            signs.extend(fingerprint.deps.iter().filter_map(|(name, _)| sign_of_package(name)));
+            signs.extend(
+                fingerprint
+                    .deps
+                    .iter()
+                    .filter_map(|(name, _)| sign_of_package(name)),
+            );
         }
         signs
     }
@@ -277,14 +301,15 @@ impl Reading<'_> {
         let mut sources: Vec<_> = said
             .flat_map(|info| {
                 let in_package = info.in_package.into_iter().map(|path| directory.join(path));
-                let in_target = info.in_target.into_iter().map(|path| self.target.directory.join(path));
+                let in_target = info
+                    .in_target
+                    .into_iter()
+                    .map(|path| self.target.directory.join(path));
                 in_package.chain(in_target).collect::<Vec<_>>()
             })
             .collect();
         // Cargo's record leaves out the sources of vendored packages.
-        sources.extend(
-            root.and_then(|root| Some(self.sources.entries.get(&root)?.path.clone())),
-        );
+        sources.extend(root.and_then(|root| Some(self.sources.entries.get(&root)?.path.clone())));
         sources.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
         sources.sort();
         sources.dedup();
@@ -354,12 +379,16 @@ impl Reading<'_> {
     fn package_of(&self, index: usize, crate_root: Option<&str>) -> Option<String> {
         let unit = &self.target.units[index];
         self.package_root(unit, crate_root).or_else(|| {
-            let values = unit.fingerprints().flat_map(|fingerprint| &fingerprint.deps);
+            let values = unit
+                .fingerprints()
+                .flat_map(|fingerprint| &fingerprint.deps);
             values
                 .filter_map(|(_, value)| self.by_value.get(value.as_str()))
                 .flatten()
                 .map(|index| &self.target.units[*index])
-                .filter(|script| script.kind == UnitKind::BuildScript && script.id.package == unit.id.package)
+                .filter(|script| {
+                    script.kind == UnitKind::BuildScript && script.id.package == unit.id.package
+                })
                 .find_map(|script| self.package_root(script, self.crate_root_of(script).as_deref()))
         })
     }
@@ -371,7 +400,11 @@ impl Reading<'_> {
         if let Some(package) = around.filter(|package| package.name == unit.id.package) {
             return Some(package.root.clone());
         }
-        let mut named = self.sources.packages.iter().filter(|package| package.name == unit.id.package);
+        let mut named = self
+            .sources
+            .packages
+            .iter()
+            .filter(|package| package.name == unit.id.package);
         let package = named.next()?;
         named.next().is_none().then(|| package.root.clone())
     }
@@ -381,8 +414,12 @@ impl Reading<'_> {
     fn crate_root_of(&self, unit: &Unit) -> Option<String> {
         let makefile = unit.files.iter().find(|file| {
             let name = file.path.file_name();
-            name.ends_with(".d") && name.contains(unit.id.hash.as_str())
-                || unit.layout == Layout::V2 && name.ends_with(".d") && file.path.as_str().contains(&format!("/{}/out/", unit.id.hash))
+            let in_own_directory = || file.path.parts().nth_back(2) == Some(unit.id.hash.as_str());
+            // The uplifted `.d` files, which have no hash, are for other build systems and list everything.
+            name.rsplit_once('.')
+                .is_some_and(|(_, extension)| extension == "d")
+                && (name.contains(unit.id.hash.as_str())
+                    || unit.layout == Layout::V2 && in_own_directory())
         })?;
         let text = fs_err::read_to_string(makefile.path.below(&self.target.directory)).ok()?;
         let root = PathBuf::from(crate_root(&text)?);
@@ -390,10 +427,14 @@ impl Reading<'_> {
             self.sources.name_of(&root).into_iter().collect()
         } else {
             let bases = self.workspaces.iter().map(|base| base.join(&root));
-            bases.filter_map(|path| self.sources.name_of(&path)).collect()
+            bases
+                .filter_map(|path| self.sources.name_of(&path))
+                .collect()
         };
         let mut fitting = names.into_iter().filter(|name| {
-            self.sources.package_of(name).is_some_and(|package| package.name == unit.id.package)
+            self.sources
+                .package_of(name)
+                .is_some_and(|package| package.name == unit.id.package)
         });
         let name = fitting.next()?;
         fitting.next().is_none().then_some(name)
@@ -438,7 +479,10 @@ fn blank(unit: &Unit) -> Reader {
 pub(super) fn by_package(inputs: &Inputs) -> BTreeMap<&str, Vec<&Reader>> {
     let mut packages: BTreeMap<&str, Vec<&Reader>> = BTreeMap::new();
     for reader in &inputs.readers {
-        packages.entry(reader.package.as_str()).or_default().push(reader);
+        packages
+            .entry(reader.package.as_str())
+            .or_default()
+            .push(reader);
     }
     packages
 }

@@ -51,7 +51,10 @@ fn a_file_that_a_test_names_is_not_thereby_named_by_the_library(
 ) {
     let mut world = World::with_macro(layout, "assets");
     world.write("ws/core/assets/a", "1");
-    world.write("ws/core/tests/it.rs", "#[test] fn it() { include_str!(\"../assets/a\"); }");
+    world.write(
+        "ws/core/tests/it.rs",
+        "#[test] fn it() { include_str!(\"../assets/a\"); }",
+    );
     world.arguments = vec!["build", "--all-targets"];
     world.first_job();
     world.write("ws/core/assets/a", "2");
@@ -65,7 +68,10 @@ fn a_macro_that_another_crate_exports_counts_as_used(
     let mut world = World::with_macro(layout, "assets");
     world.write("ws/core/src/lib.rs", "pub use mac::list;\n");
     world.write("ws/app/assets/a", "1");
-    world.write("ws/app/src/main.rs", "fn main() { println!(\"{}\", core_x::list!(\"assets\")); }");
+    world.write(
+        "ws/app/src/main.rs",
+        "fn main() { println!(\"{}\", core_x::list!(\"assets\")); }",
+    );
     world.first_job();
     world.write("ws/app/assets/b", "2");
     assert!(world.second_job().compiled.contains("app"));
@@ -87,9 +93,7 @@ fn what_a_job_made_is_not_missed_after_the_next_checkout(
 }
 
 #[rstest]
-fn an_ignored_path_that_appears_compiles_nothing(
-    #[values(Layout::V1, Layout::V2)] layout: Layout,
-) {
+fn an_ignored_path_that_appears_compiles_nothing(#[values(Layout::V1, Layout::V2)] layout: Layout) {
     let mut world = World::new(layout);
     world.commit("one");
     world.first_job();
@@ -103,7 +107,10 @@ fn an_ignored_path_that_appears_compiles_nothing(
 #[rstest]
 fn an_ignored_path_that_a_crate_names_counts(#[values(Layout::V1, Layout::V2)] layout: Layout) {
     let mut world = World::new(layout);
-    world.write("ws/core/src/part.rs", "pub const TEXT: &str = include_str!(\"../made.tmp\");");
+    world.write(
+        "ws/core/src/part.rs",
+        "pub const TEXT: &str = include_str!(\"../made.tmp\");",
+    );
     world.commit("one");
     world.checkout();
     world.write_in_job("ws/core/made.tmp", "one");
@@ -121,14 +128,23 @@ fn a_vendored_package_that_was_changed_in_place_is_compiled(
     let mut world = World::new(layout);
     world.package("ws/vendor/dep", "dep", "");
     world.write("ws/vendor/dep/src/lib.rs", "pub const DEP: &str = \"one\";");
-    world.write("ws/vendor/dep/.cargo-checksum.json", "{\"files\":{},\"package\":null}");
-    world.write("ws/Cargo.toml", "[workspace]\nmembers = [\"core\", \"app\"]\nexclude = [\"vendor\"]\nresolver = \"2\"\n");
+    world.write(
+        "ws/vendor/dep/.cargo-checksum.json",
+        "{\"files\":{},\"package\":null}",
+    );
+    world.write(
+        "ws/Cargo.toml",
+        "[workspace]\nmembers = [\"core\", \"app\"]\nexclude = [\"vendor\"]\nresolver = \"2\"\n",
+    );
     world.write(
         "ws/.cargo/config.toml",
         "[source.crates-io]\nreplace-with = \"vendored\"\n[source.vendored]\ndirectory = \"vendor\"\n",
     );
     world.package("ws/core", "core-x", "[dependencies]\ndep = \"0.1\"\n");
-    world.write("ws/core/src/lib.rs", "pub fn text() -> String { dep::DEP.to_owned() }");
+    world.write(
+        "ws/core/src/lib.rs",
+        "pub fn text() -> String { dep::DEP.to_owned() }",
+    );
     world.first_job();
     assert!(world.second_job().compiled.is_empty());
     world.write("ws/vendor/dep/src/lib.rs", "pub const DEP: &str = \"two\";");

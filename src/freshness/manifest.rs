@@ -122,7 +122,9 @@ mod rows {
                     _ => return Err(D::Error::custom("expected one of f, l and d")),
                 };
                 if nanos >= 1_000_000_000 {
-                    return Err(D::Error::custom("expected less than a second of nanoseconds"));
+                    return Err(D::Error::custom(
+                        "expected less than a second of nanoseconds",
+                    ));
                 }
                 let recorded = Recorded {
                     kind,

@@ -39,6 +39,8 @@ pub(super) fn read_packages(entries: &BTreeMap<String, Found>) -> Vec<Package> {
 
 fn package_name(manifest: &str) -> Option<String> {
     let manifest: toml::Table = manifest.parse().ok()?;
-    let package = manifest.get("package").or_else(|| manifest.get("project"))?;
+    let package = manifest
+        .get("package")
+        .or_else(|| manifest.get("project"))?;
     Some(package.get("name")?.as_str()?.to_owned())
 }

@@ -12,8 +12,18 @@ const ROUNDS: u64 = 6;
 
 /// Files that are written, deleted and renamed; each is read by something that does not say so, or only in part.
 const FILES: &[&str] = &[
-    "ws/scan/data/a", "ws/scan/data/b", "ws/scan/data/deep/c", "ws/art/assets/a", "ws/art/assets/b",
-    "ws/art/assets/deep/c", "ws/docs/a", "ws/docs/b", "ws/schema/a", "ws/schema/b", "ws/README.md", "ws/core/notes.txt",
+    "ws/scan/data/a",
+    "ws/scan/data/b",
+    "ws/scan/data/deep/c",
+    "ws/art/assets/a",
+    "ws/art/assets/b",
+    "ws/art/assets/deep/c",
+    "ws/docs/a",
+    "ws/docs/b",
+    "ws/schema/a",
+    "ws/schema/b",
+    "ws/README.md",
+    "ws/core/notes.txt",
     "ws/stamp/notes.txt",
 ];
 
@@ -45,7 +55,9 @@ impl Chance {
 
 fn number(name: &str, default: u64) -> u64 {
     let process = Environment::of_process();
-    process.text(name).map_or(default, |text| text.parse().expect("a number"))
+    process
+        .text(name)
+        .map_or(default, |text| text.parse().expect("a number"))
 }
 
 #[rstest]
@@ -61,7 +73,11 @@ fn a_warm_build_prints_what_a_clean_one_prints(#[values(Layout::V1, Layout::V2)]
             log.push(change(&mut world, &mut chance));
         }
         let release = chance.one_in(4);
-        world.arguments = if release { vec!["build", "--release"] } else { vec!["build"] };
+        world.arguments = if release {
+            vec!["build", "--release"]
+        } else {
+            vec!["build"]
+        };
         world.unpack();
         if chance.one_in(3) {
             log.push(touch(&world, &mut chance));
@@ -118,7 +134,12 @@ fn change(world: &mut World, chance: &mut Chance) -> String {
         }
         6 => {
             let text = chance.of(&["// a", "// b", ""]);
-            let path = chance.of(&["ws/scan/build.rs", "ws/mac/src/lib.rs", "ws/art/src/lib.rs", "ws/outer/src/lib.rs"]);
+            let path = chance.of(&[
+                "ws/scan/build.rs",
+                "ws/mac/src/lib.rs",
+                "ws/art/src/lib.rs",
+                "ws/outer/src/lib.rs",
+            ]);
             let file = world.path("origin").join(path);
             let source = fs_err::read_to_string(file).expect("readable");
             let source = source.split("//end").next().expect("there is one");
@@ -127,15 +148,26 @@ fn change(world: &mut World, chance: &mut Chance) -> String {
         }
         7 => {
             let value = chance.of(&["x", "y"]).to_owned();
-            world.variables = vec![("HC_ENV".to_owned(), value.clone()), ("HC_OPTION".to_owned(), value)];
+            world.variables = vec![
+                ("HC_ENV".to_owned(), value.clone()),
+                ("HC_OPTION".to_owned(), value),
+            ];
             "environment changed".to_owned()
         }
         8 => {
             let branch = chance.of(&["main", "other"]);
             world.commit("before a switch");
             world.git(&["branch", "-f", "spare"]);
-            let known = world.path("origin/ws/.git/refs/heads").join(branch).exists();
-            world.git(&["checkout", "-q", if known { branch } else { "-b" }, if known { "--" } else { branch }]);
+            let known = world
+                .path("origin/ws/.git/refs/heads")
+                .join(branch)
+                .exists();
+            world.git(&[
+                "checkout",
+                "-q",
+                if known { branch } else { "-b" },
+                if known { "--" } else { branch },
+            ]);
             format!("switched to {branch}")
         }
         9 => {
@@ -151,21 +183,48 @@ fn change(world: &mut World, chance: &mut Chance) -> String {
 
 /// Gives a file of the checkout another time.
 fn touch(world: &World, chance: &mut Chance) -> String {
-    let path = chance.of(&["ws/core/src/part.rs", "ws/core/data.txt", "ws/art/src/lib.rs", "ws/scan/build.rs"]);
-    let time = filetime::FileTime::from_unix_time(if chance.one_in(2) { 1_000_000_000 } else { 4_000_000_000 }, 7);
+    let path = chance.of(&[
+        "ws/core/src/part.rs",
+        "ws/core/data.txt",
+        "ws/art/src/lib.rs",
+        "ws/scan/build.rs",
+    ]);
+    let time = filetime::FileTime::from_unix_time(
+        if chance.one_in(2) {
+            1_000_000_000
+        } else {
+            4_000_000_000
+        },
+        7,
+    );
     filetime::set_file_mtime(world.path("work").join(path), time).expect("set");
     format!("{path} touched")
 }
 
 fn part(chance: &mut Chance) -> String {
-    format!("pub const TEXT: &str = \"{}\";\n", chance.of(&["one", "two", "three"]))
+    format!(
+        "pub const TEXT: &str = \"{}\";\n",
+        chance.of(&["one", "two", "three"])
+    )
 }
 
 /// A workspace whose build scripts and macros read files, directories, git and the environment.
 fn readers_of_everything(layout: Layout) -> World {
     let world = World::with_macro(layout, "assets");
-    let members = ["core", "app", "mac", "scan", "stamp", "art", "outer", "schema-reader"];
-    world.write("ws/Cargo.toml", &format!("[workspace]\nmembers = {members:?}\nresolver = \"2\"\n"));
+    let members = [
+        "core",
+        "app",
+        "mac",
+        "scan",
+        "stamp",
+        "art",
+        "outer",
+        "schema-reader",
+    ];
+    world.write(
+        "ws/Cargo.toml",
+        &format!("[workspace]\nmembers = {members:?}\nresolver = \"2\"\n"),
+    );
     world.package("ws/core", "core-x", "");
     world.write("ws/core/src/part.rs", "pub const TEXT: &str = \"one\";\n");
     let core = "mod part;\npub fn text() -> String { [part::TEXT, include_str!(\"../data.txt\"), option_env!(\"HC_OPTION\").unwrap_or(\"-\")].join(\" \") }\n";
@@ -190,16 +249,30 @@ fn readers_of_everything(layout: Layout) -> World {
     ] {
         world.package(&format!("ws/{name}"), name, "");
         world.write(&format!("ws/{name}/build.rs"), &script);
-        world.write(&format!("ws/{name}/src/lib.rs"), "pub const TEXT: &str = env!(\"SCRIPT\");\n//end\n");
+        world.write(
+            &format!("ws/{name}/src/lib.rs"),
+            "pub const TEXT: &str = env!(\"SCRIPT\");\n//end\n",
+        );
     }
     for (name, directory) in [("art", "assets"), ("outer", "../docs")] {
-        world.package(&format!("ws/{name}"), name, "[dependencies]\nmac = { path = \"../mac\" }\n");
-        world.write(&format!("ws/{name}/src/lib.rs"), &format!("pub const TEXT: &str = mac::list!(\"{directory}\");\n//end\n"));
+        world.package(
+            &format!("ws/{name}"),
+            name,
+            "[dependencies]\nmac = { path = \"../mac\" }\n",
+        );
+        world.write(
+            &format!("ws/{name}/src/lib.rs"),
+            &format!("pub const TEXT: &str = mac::list!(\"{directory}\");\n//end\n"),
+        );
     }
     let dependencies: String = ["scan", "stamp", "art", "outer", "schema-reader"]
         .map(|name| format!("{name} = {{ path = \"../{name}\" }}\n"))
         .concat();
-    world.package("ws/app", "app", &format!("[dependencies]\ncore-x = {{ path = \"../core\" }}\n{dependencies}"));
+    world.package(
+        "ws/app",
+        "app",
+        &format!("[dependencies]\ncore-x = {{ path = \"../core\" }}\n{dependencies}"),
+    );
     world.delete("ws/app/src/lib.rs");
     world.write(
         "ws/app/src/main.rs",

@@ -60,13 +60,22 @@ impl fmt::Display for Reason {
         match self {
             Self::Source(path, change) => write!(formatter, "{path} {change}"),
             Self::Unnamed(path, change) => {
-                write!(formatter, "{path} {change}, and no unit says whether it reads it")
+                write!(
+                    formatter,
+                    "{path} {change}, and no unit says whether it reads it"
+                )
             }
             Self::Macro { path, change, used } => {
-                write!(formatter, "{path} {change}, and its procedural macro {used} may read it")
+                write!(
+                    formatter,
+                    "{path} {change}, and its procedural macro {used} may read it"
+                )
             }
             Self::Undeclared(path, change) => {
-                write!(formatter, "{path} {change}, and its build script does not declare what it reads")
+                write!(
+                    formatter,
+                    "{path} {change}, and its build script does not declare what it reads"
+                )
             }
             Self::Outside(path) => write!(formatter, "{path} changed, outside the sources"),
             Self::NotUnderstood => formatter.write_str("what it reads could not be told"),
@@ -74,19 +83,30 @@ impl fmt::Display for Reason {
                 formatter.write_str("its build script declares no inputs and HEAD changed")
             }
             Self::Sign(Sign::Git(what)) => {
-                write!(formatter, "its build script may read git ({what}) and HEAD changed")
+                write!(
+                    formatter,
+                    "its build script may read git ({what}) and HEAD changed"
+                )
             }
             Self::Sign(Sign::World(what)) => {
-                write!(formatter, "its build script may read the clock or the machine ({what})")
+                write!(
+                    formatter,
+                    "its build script may read the clock or the machine ({what})"
+                )
             }
-            Self::Sign(Sign::Variable(name)) if name == "*" => {
-                formatter.write_str("its build script reads environment variables that it does not declare")
-            }
+            Self::Sign(Sign::Variable(name)) if name == "*" => formatter
+                .write_str("its build script reads environment variables that it does not declare"),
             Self::Sign(Sign::Variable(name)) => {
-                write!(formatter, "its build script reads env {name} and does not declare it")
+                write!(
+                    formatter,
+                    "its build script reads env {name} and does not declare it"
+                )
             }
             Self::Sign(Sign::Elsewhere(what)) => {
-                write!(formatter, "its build script may read other packages ({what})")
+                write!(
+                    formatter,
+                    "its build script may read other packages ({what})"
+                )
             }
             Self::Always => formatter.write_str("build-scripts is always"),
         }

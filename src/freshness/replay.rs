@@ -73,7 +73,9 @@ fn apply(plan: &ReplayPlan, sources: &Sources, target: &Path) -> Result<Replayed
             Err(source) => return Err(ReplayError::Delete { path, source }),
         }
     }
-    set_times(sources, |name| plan.restored.get(name).copied().unwrap_or(plan.new_time))?;
+    set_times(sources, |name| {
+        plan.restored.get(name).copied().unwrap_or(plan.new_time)
+    })?;
     done.restored = plan.restored.len();
     done.made_new = sources.entries.len() - done.restored;
     Ok(done)
@@ -88,12 +90,21 @@ pub fn make_everything_new(sources: &Sources, new_time: Mtime) -> Result<(), Rep
 fn set_times(sources: &Sources, time_of: impl Fn(&str) -> Mtime + Sync) -> Result<(), ReplayError> {
     let set = |(name, found): (&str, &Found)| set_time(found, time_of(name));
     let of_kind = |kind: SourceKind| {
-        let entries = sources.entries.iter().filter(move |(_, found)| found.kind == kind);
-        entries.map(|(name, found)| (name.as_str(), found)).collect::<Vec<_>>()
+        let entries = sources
+            .entries
+            .iter()
+            .filter(move |(_, found)| found.kind == kind);
+        entries
+            .map(|(name, found)| (name.as_str(), found))
+            .collect::<Vec<_>>()
     };
     let mut results: Vec<Result<(), ReplayError>> = Vec::new();
     for kind in [SourceKind::File, SourceKind::Link] {
-        let failed: Vec<_> = of_kind(kind).par_iter().map(|entry| set(*entry)).filter(Result::is_err).collect();
+        let failed: Vec<_> = of_kind(kind)
+            .par_iter()
+            .map(|entry| set(*entry))
+            .filter(Result::is_err)
+            .collect();
         results.extend(failed);
     }
     // A directory's name sorts before the names of what lies in it.

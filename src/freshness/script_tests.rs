@@ -40,7 +40,13 @@ fn a_deleted_file_is_seen_by_a_script_that_declares_nothing(
     world.delete("ws/core/data/b");
     let warm = world.second_job();
     assert!(warm.compiled.contains("core_x"));
-    assert!(warm.reasons().iter().any(|reason| reason.contains("data/b was deleted")), "{:?}", warm.reasons());
+    assert!(
+        warm.reasons()
+            .iter()
+            .any(|reason| reason.contains("data/b was deleted")),
+        "{:?}",
+        warm.reasons()
+    );
 }
 
 #[rstest]
@@ -56,7 +62,10 @@ fn an_added_file_is_seen_by_a_script_that_declares_nothing(
 
 #[rstest]
 fn a_declared_directory_is_left_to_cargo(#[values(Layout::V1, Layout::V2)] layout: Layout) {
-    let mut world = World::with_script(layout, &counting("println!(\"cargo:rerun-if-changed=data\");"));
+    let mut world = World::with_script(
+        layout,
+        &counting("println!(\"cargo:rerun-if-changed=data\");"),
+    );
     world.write("ws/core/data/a", "a");
     world.first_job();
     assert!(world.second_job().compiled.is_empty());
@@ -87,7 +96,10 @@ fn a_new_commit_is_seen_by_a_script_that_asks_git(
 fn a_tag_on_the_same_commit_is_a_new_state_of_git(
     #[values(Layout::V1, Layout::V2)] layout: Layout,
 ) {
-    let script = git(DECLARES_ITSELF).replace("[\"rev-parse\", \"HEAD\"]", "[\"describe\", \"--tags\", \"--always\"]");
+    let script = git(DECLARES_ITSELF).replace(
+        "[\"rev-parse\", \"HEAD\"]",
+        "[\"describe\", \"--tags\", \"--always\"]",
+    );
     let mut world = World::with_script(layout, &script);
     world.commit("one");
     world.first_job();
@@ -99,7 +111,13 @@ fn a_tag_on_the_same_commit_is_a_new_state_of_git(
 fn a_commit_leaves_a_script_alone_that_declares_its_inputs(
     #[values(Layout::V1, Layout::V2)] layout: Layout,
 ) {
-    let mut world = World::with_script(layout, &reading("input.txt", "println!(\"cargo:rerun-if-changed=input.txt\");"));
+    let mut world = World::with_script(
+        layout,
+        &reading(
+            "input.txt",
+            "println!(\"cargo:rerun-if-changed=input.txt\");",
+        ),
+    );
     world.write("ws/core/input.txt", "1");
     world.commit("one");
     world.first_job();
@@ -116,7 +134,10 @@ fn a_script_that_reads_its_own_crate_undeclared_runs_again(
 ) {
     let mut world = World::with_script(layout, &reading("src/lib.rs", DECLARES_ITSELF));
     world.first_job();
-    world.write("ws/core/src/lib.rs", "\n\npub fn text() -> String { env!(\"SCRIPT\").to_owned() }\n");
+    world.write(
+        "ws/core/src/lib.rs",
+        "\n\npub fn text() -> String { env!(\"SCRIPT\").to_owned() }\n",
+    );
     world.second_job();
 }
 
@@ -153,9 +174,14 @@ fn an_undeclared_variable_makes_a_script_run_every_time(
     );
     let mut world = World::with_script(layout, &script);
     world.first_job();
-    world.variables.push(("BUILD_NUMBER".to_owned(), "7".to_owned()));
+    world
+        .variables
+        .push(("BUILD_NUMBER".to_owned(), "7".to_owned()));
     let warm = world.second_job();
-    assert_eq!(warm.reasons(), ["core-x: its build script reads env BUILD_NUMBER and does not declare it"]);
+    assert_eq!(
+        warm.reasons(),
+        ["core-x: its build script reads env BUILD_NUMBER and does not declare it"]
+    );
 }
 
 #[rstest]
@@ -165,7 +191,9 @@ fn a_declared_variable_is_left_to_cargo(#[values(Layout::V1, Layout::V2)] layout
     let mut world = World::with_script(layout, script);
     world.first_job();
     assert!(world.second_job().compiled.is_empty());
-    world.variables.push(("BUILD_NUMBER".to_owned(), "7".to_owned()));
+    world
+        .variables
+        .push(("BUILD_NUMBER".to_owned(), "7".to_owned()));
     assert!(world.second_job().compiled.contains("core_x"));
 }
 
@@ -175,7 +203,10 @@ fn a_sign_in_a_package_that_the_script_is_built_with_counts(
 ) {
     let script = "fn main() { println!(\"cargo:rerun-if-changed=build.rs\"); println!(\"cargo:rustc-env=SCRIPT={}\", asker::ask()); }";
     let mut world = World::with_script(layout, script);
-    world.write("ws/Cargo.toml", "[workspace]\nmembers = [\"core\", \"app\", \"asker\"]\nresolver = \"2\"\n");
+    world.write(
+        "ws/Cargo.toml",
+        "[workspace]\nmembers = [\"core\", \"app\", \"asker\"]\nresolver = \"2\"\n",
+    );
     world.package("ws/asker", "asker", "");
     let asker = "pub fn ask() -> String { String::from_utf8(std::process::Command::new(\"git\").args([\"rev-parse\", \"HEAD\"])\
         .output().unwrap().stdout).unwrap().trim().to_owned() }";
@@ -196,7 +227,9 @@ fn the_setting_overrides_the_signs(
     #[case] setting: BuildScripts,
     #[case] runs: bool,
 ) {
-    let script = format!("fn main() {{ {DECLARES_ITSELF} let _ = std::env::var(\"UNDECLARED\"); println!(\"cargo:rustc-env=SCRIPT=s\"); }}");
+    let script = format!(
+        "fn main() {{ {DECLARES_ITSELF} let _ = std::env::var(\"UNDECLARED\"); println!(\"cargo:rustc-env=SCRIPT=s\"); }}"
+    );
     let mut world = World::with_script(layout, &script);
     world.build_scripts = setting;
     world.first_job();
@@ -211,8 +244,17 @@ fn a_declared_file_outside_of_the_sources_is_compared_by_content(
     let header = world.path("header.h");
     fs_err::write(&header, "1").expect("written");
     let path = header.to_str().expect("UTF-8").to_owned();
-    world.write("ws/core/build.rs", &reading(&path, &format!("println!(\"cargo:rerun-if-changed={path}\");")));
-    world.write("ws/core/src/lib.rs", "pub fn text() -> String { env!(\"SCRIPT\").to_owned() }\n");
+    world.write(
+        "ws/core/build.rs",
+        &reading(
+            &path,
+            &format!("println!(\"cargo:rerun-if-changed={path}\");"),
+        ),
+    );
+    world.write(
+        "ws/core/src/lib.rs",
+        "pub fn text() -> String { env!(\"SCRIPT\").to_owned() }\n",
+    );
     let old = filetime::FileTime::from_unix_time(1_500_000_000, 0);
     filetime::set_file_mtime(&header, old).expect("set");
     world.first_job();

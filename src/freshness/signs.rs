@@ -24,57 +24,188 @@ pub enum Sign {
 
 /// Text that stands for git in a source.
 const GIT_TEXT: &[&str] = &[
-    "\"git\"", "\"git.exe\"", "\"git ", ".git\"", ".git/", "git2::", "gix::", "git_version", "vergen", "shadow_rs",
-    "built::", "\"hg\"", "\"jj\"", "\"svn\"", "build_data::", "build_info",
+    "\"git\"",
+    "\"git.exe\"",
+    "\"git ",
+    ".git\"",
+    ".git/",
+    "git2::",
+    "gix::",
+    "git_version",
+    "vergen",
+    "shadow_rs",
+    "built::",
+    "\"hg\"",
+    "\"jj\"",
+    "\"svn\"",
+    "build_data::",
+    "build_info",
 ];
 
 /// Text that stands for the clock, the network or a program whose answer nobody knows.
 const WORLD_TEXT: &[&str] = &[
-    "SystemTime", "chrono::", "Utc::now", "Local::now", "OffsetDateTime", "Zoned::now", "jiff::", "time::now",
-    "random", "rand::", "hostname", "TcpStream", "ureq::", "reqwest::", "curl::", "xshell::", "duct::", "cmd_lib::",
+    "SystemTime",
+    "chrono::",
+    "Utc::now",
+    "Local::now",
+    "OffsetDateTime",
+    "Zoned::now",
+    "jiff::",
+    "time::now",
+    "random",
+    "rand::",
+    "hostname",
+    "TcpStream",
+    "ureq::",
+    "reqwest::",
+    "curl::",
+    "xshell::",
+    "duct::",
+    "cmd_lib::",
 ];
 
 /// Text that stands for files outside the package.
 const ELSEWHERE_TEXT: &[&str] = &[
-    "../", "/..", "\"..\"", "..\\", ".parent()", ".pop()", "ancestors()", "ParentDir", "WORKSPACE", "workspace_root",
-    "cargo_metadata", "MetadataCommand",
+    "../",
+    "/..",
+    "\"..\"",
+    "..\\",
+    ".parent()",
+    ".pop()",
+    "ancestors()",
+    "ParentDir",
+    "WORKSPACE",
+    "workspace_root",
+    "cargo_metadata",
+    "MetadataCommand",
 ];
 
 /// Programs whose answer depends on the toolchain and on declared inputs alone; the platform part of a key has them.
 const TOOLCHAIN_PROGRAMS: &[&str] = &[
-    "rustc", "cc", "c++", "gcc", "g++", "clang", "clang++", "ld", "ar", "nasm", "protoc", "flatc", "llvm-config", "pkg-config",
+    "rustc",
+    "cc",
+    "c++",
+    "gcc",
+    "g++",
+    "clang",
+    "clang++",
+    "ld",
+    "ar",
+    "nasm",
+    "protoc",
+    "flatc",
+    "llvm-config",
+    "pkg-config",
 ];
 
 /// Packages that read git for those who build with them.
 const GIT_PACKAGES: &[&str] = &[
-    "git2", "libgit2-sys", "gix", "gix-discover", "git-version", "git-version-macro", "vergen", "vergen-lib", "vergen-git2",
-    "vergen-gix", "vergen-gitcl", "vergen-git", "vergen-pretty", "built", "shadow-rs", "build-data", "build-info",
-    "build-info-build", "bugreport", "rustc-tools-util", "git-testament", "git-testament-derive", "tauri-build",
+    "git2",
+    "libgit2-sys",
+    "gix",
+    "gix-discover",
+    "git-version",
+    "git-version-macro",
+    "vergen",
+    "vergen-lib",
+    "vergen-git2",
+    "vergen-gix",
+    "vergen-gitcl",
+    "vergen-git",
+    "vergen-pretty",
+    "built",
+    "shadow-rs",
+    "build-data",
+    "build-info",
+    "build-info-build",
+    "bugreport",
+    "rustc-tools-util",
+    "git-testament",
+    "git-testament-derive",
+    "tauri-build",
 ];
 
 /// Packages that read the clock, the network, the environment or other programs.
 const WORLD_PACKAGES: &[&str] = &[
-    "chrono", "time", "jiff", "build-time", "compile-time", "const-random", "const-random-macro", "rand", "dotenv",
-    "dotenvy", "reqwest", "ureq", "curl", "attohttpc", "minreq", "xshell", "duct", "cmd_lib", "hostname", "gethostname", "whoami",
+    "chrono",
+    "time",
+    "jiff",
+    "build-time",
+    "compile-time",
+    "const-random",
+    "const-random-macro",
+    "rand",
+    "dotenv",
+    "dotenvy",
+    "reqwest",
+    "ureq",
+    "curl",
+    "attohttpc",
+    "minreq",
+    "xshell",
+    "duct",
+    "cmd_lib",
+    "hostname",
+    "gethostname",
+    "whoami",
 ];
 
 /// Packages that read files outside the package that is built.
 const ELSEWHERE_PACKAGES: &[&str] = &[
-    "cargo_metadata", "cbindgen", "project-root", "cargo", "cargo-manifest", "cargo_toml", "cargo-lock", "guppy", "uniffi_build",
-    "uniffi_bindgen", "substrate-wasm-builder", "wasm-bindgen-cli-support", "proc-macro-crate", "find-crate",
+    "cargo_metadata",
+    "cbindgen",
+    "project-root",
+    "cargo",
+    "cargo-manifest",
+    "cargo_toml",
+    "cargo-lock",
+    "guppy",
+    "uniffi_build",
+    "uniffi_bindgen",
+    "substrate-wasm-builder",
+    "wasm-bindgen-cli-support",
+    "proc-macro-crate",
+    "find-crate",
 ];
 
 /// Variables that Cargo sets itself, or that the key of an entry holds.
 fn is_known_variable(name: &str) -> bool {
     const NAMES: &[&str] = &[
-        "OUT_DIR", "TARGET", "HOST", "NUM_JOBS", "OPT_LEVEL", "DEBUG", "PROFILE", "RUSTC", "RUSTDOC", "RUSTC_LINKER", "RUSTFLAGS",
-        "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO", "RUSTC_BOOTSTRAP", "CC", "CXX", "AR", "CFLAGS", "CXXFLAGS",
-        "MACOSX_DEPLOYMENT_TARGET", "SDKROOT", "DOCS_RS", "RUST_BACKTRACE",
+        "OUT_DIR",
+        "TARGET",
+        "HOST",
+        "NUM_JOBS",
+        "OPT_LEVEL",
+        "DEBUG",
+        "PROFILE",
+        "RUSTC",
+        "RUSTDOC",
+        "RUSTC_LINKER",
+        "RUSTFLAGS",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CARGO",
+        "RUSTC_BOOTSTRAP",
+        "CC",
+        "CXX",
+        "AR",
+        "CFLAGS",
+        "CXXFLAGS",
+        "MACOSX_DEPLOYMENT_TARGET",
+        "SDKROOT",
+        "DOCS_RS",
+        "RUST_BACKTRACE",
     ];
     const PREFIXES: &[&str] = &["CARGO_PKG_", "CARGO_CFG_", "CARGO_FEATURE_", "DEP_"];
     const CARGO: &[&str] = &[
-        "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_MANIFEST_LINKS", "CARGO_MAKEFLAGS", "CARGO_ENCODED_RUSTFLAGS",
-        "CARGO_TARGET_DIR", "CARGO_CRATE_NAME", "CARGO_INCREMENTAL",
+        "CARGO_MANIFEST_DIR",
+        "CARGO_MANIFEST_PATH",
+        "CARGO_MANIFEST_LINKS",
+        "CARGO_MAKEFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_TARGET_DIR",
+        "CARGO_CRATE_NAME",
+        "CARGO_INCREMENTAL",
     ];
     NAMES.contains(&name)
         || CARGO.contains(&name)
@@ -85,23 +216,106 @@ fn is_known_variable(name: &str) -> bool {
 /// `env!` tracks, and their own build, never on a file. A macro that looks up crate names in `Cargo.toml`
 /// (`proc-macro-crate`), templates, grammars or migrations is not one of them.
 pub const PURE_MACROS: &[&str] = &[
-    "actix-macros", "arbitrary-derive", "asn1-rs-derive", "asn1-rs-impl", "async-recursion", "async-stream-impl",
-    "async-trait", "auto_impl", "axum-macros", "bitfield-struct", "bon-macros", "bytecheck_derive", "bytemuck_derive",
-    "clap_derive", "const_format_proc_macros", "ctor", "ctor-proc-macro", "curve25519-dalek-derive",
-    "darling_macro", "data-encoding-macro-internal", "delegate", "der_derive", "derivative", "derive-getters",
-    "derive-new", "derive-where", "derive_arbitrary", "derive_builder_macro", "derive_more", "derive_more-impl",
-    "displaydoc", "dtor-proc-macro", "educe", "enum-as-inner", "enum-iterator-derive", "enum-map-derive", "enum-ordinalize-derive",
-    "enum_dispatch", "enumflags2_derive", "enumset_derive", "failure_derive", "foreign-types-macros", "futures-macro",
-    "getset", "icu_provider_macros", "impl-trait-for-tuples", "indoc", "lazy-regex-proc_macros",
-    "linkme-impl", "miette-derive", "mockall_derive", "monostate-impl", "num-derive", "openssl-macros",
-    "ouroboros_macro", "paste", "phf_macros", "pin-project-internal", "proc-macro-error-attr",
-    "proc-macro-error-attr2", "proc-macro-hack", "proptest-derive", "prost-derive", "ptr_meta_derive",
-    "quickcheck_macros", "readonly", "ref-cast-impl", "remain", "rkyv_derive", "rustversion", "schemars_derive",
-    "scroll_derive", "sealed", "seq-macro", "serde_derive", "serde_derive_internals", "serde_repr", "serde_with_macros",
-    "serial_test_derive", "smart-default", "snafu-derive", "static_init_macro", "structopt-derive", "strum_macros",
-    "test-case-core", "test-case-macros", "thiserror-impl", "time-macros", "tokio-macros", "tracing-attributes",
-    "typed-builder-macro", "unindent", "valuable-derive", "windows-implement", "windows-interface",
-    "yoke-derive", "zerocopy-derive", "zerofrom-derive", "zeroize_derive", "zerovec-derive",
+    "actix-macros",
+    "arbitrary-derive",
+    "asn1-rs-derive",
+    "asn1-rs-impl",
+    "async-recursion",
+    "async-stream-impl",
+    "async-trait",
+    "auto_impl",
+    "axum-macros",
+    "bitfield-struct",
+    "bon-macros",
+    "bytecheck_derive",
+    "bytemuck_derive",
+    "clap_derive",
+    "const_format_proc_macros",
+    "ctor",
+    "ctor-proc-macro",
+    "curve25519-dalek-derive",
+    "darling_macro",
+    "data-encoding-macro-internal",
+    "delegate",
+    "der_derive",
+    "derivative",
+    "derive-getters",
+    "derive-new",
+    "derive-where",
+    "derive_arbitrary",
+    "derive_builder_macro",
+    "derive_more",
+    "derive_more-impl",
+    "displaydoc",
+    "dtor-proc-macro",
+    "educe",
+    "enum-as-inner",
+    "enum-iterator-derive",
+    "enum-map-derive",
+    "enum-ordinalize-derive",
+    "enum_dispatch",
+    "enumflags2_derive",
+    "enumset_derive",
+    "failure_derive",
+    "foreign-types-macros",
+    "futures-macro",
+    "getset",
+    "icu_provider_macros",
+    "impl-trait-for-tuples",
+    "indoc",
+    "lazy-regex-proc_macros",
+    "linkme-impl",
+    "miette-derive",
+    "mockall_derive",
+    "monostate-impl",
+    "num-derive",
+    "openssl-macros",
+    "ouroboros_macro",
+    "paste",
+    "phf_macros",
+    "pin-project-internal",
+    "proc-macro-error-attr",
+    "proc-macro-error-attr2",
+    "proc-macro-hack",
+    "proptest-derive",
+    "prost-derive",
+    "ptr_meta_derive",
+    "quickcheck_macros",
+    "readonly",
+    "ref-cast-impl",
+    "remain",
+    "rkyv_derive",
+    "rustversion",
+    "schemars_derive",
+    "scroll_derive",
+    "sealed",
+    "seq-macro",
+    "serde_derive",
+    "serde_derive_internals",
+    "serde_repr",
+    "serde_with_macros",
+    "serial_test_derive",
+    "smart-default",
+    "snafu-derive",
+    "static_init_macro",
+    "structopt-derive",
+    "strum_macros",
+    "test-case-core",
+    "test-case-macros",
+    "thiserror-impl",
+    "time-macros",
+    "tokio-macros",
+    "tracing-attributes",
+    "typed-builder-macro",
+    "unindent",
+    "valuable-derive",
+    "windows-implement",
+    "windows-interface",
+    "yoke-derive",
+    "zerocopy-derive",
+    "zerofrom-derive",
+    "zeroize_derive",
+    "zerovec-derive",
 ];
 
 /// Whether the procedural macro `package` is known to read no files.
@@ -113,7 +327,7 @@ pub fn is_pure_macro(package: &str) -> bool {
 pub fn sign_of_package(package: &str) -> Option<Sign> {
     // Cargo's fingerprints call a package by its crate's name, which has `_` for `-`.
     let same = |name: &&str| name.replace('-', "_") == package.replace('-', "_");
-    let found = |names: &[&str]| names.iter().any(|name| same(&name));
+    let found = |names: &[&str]| names.iter().any(same);
     let name = package.to_owned();
     if found(GIT_PACKAGES) {
         Some(Sign::Git(name))
@@ -129,8 +343,8 @@ pub fn sign_of_package(package: &str) -> Option<Sign> {
 /// The signs in the text of a source file, given the variables that the script declares.
 pub fn signs_of_source(source: &str, declared: &[String]) -> BTreeSet<Sign> {
     let mut signs = BTreeSet::new();
-    let lists: [(&[&str], fn(String) -> Sign); 3] = [
-        (GIT_TEXT, Sign::Git),
+    let lists = [
+        (GIT_TEXT, Sign::Git as fn(String) -> Sign),
         (WORLD_TEXT, Sign::World),
         (ELSEWHERE_TEXT, Sign::Elsewhere),
     ];
@@ -149,7 +363,11 @@ pub fn signs_of_source(source: &str, declared: &[String]) -> BTreeSet<Sign> {
 
 /// The programs that a source starts: one that only the toolchain and its inputs decide is no sign.
 fn programs(source: &str) -> impl Iterator<Item = Sign> {
-    calls(source, &["Command::new(", "cmd!(", "Exec::cmd(", "Command::from("]).filter_map(|argument| {
+    calls(
+        source,
+        &["Command::new(", "cmd!(", "Exec::cmd(", "Command::from("],
+    )
+    .filter_map(|argument| {
         let name = match literal(argument) {
             Some(name) => name,
             None if is_rustc(argument) => return None,
@@ -180,8 +398,8 @@ fn variables(source: &str) -> impl Iterator<Item = String> {
 }
 
 /// What follows each of `openings` in `source`.
-fn calls<'a>(source: &'a str, openings: &[&'static str]) -> impl Iterator<Item = &'a str> {
-    openings.to_vec().into_iter().flat_map(move |opening| {
+fn calls<'a>(source: &'a str, openings: &'static [&'static str]) -> impl Iterator<Item = &'a str> {
+    openings.iter().copied().flat_map(move |opening| {
         source
             .match_indices(opening)
             .map(move |(at, _)| source[at + opening.len()..].trim_start())
@@ -224,7 +442,10 @@ mod tests {
     #[case(r#"Command::new(env::var_os("RUSTC").unwrap())"#)]
     #[case(r#"Command::new("protoc"); for n in 0..10 {}"#)]
     fn what_every_script_does_is_no_sign(#[case] source: &str) {
-        assert_eq!(signs_of_source(source, &["DECLARED".to_owned()]), BTreeSet::new());
+        assert_eq!(
+            signs_of_source(source, &["DECLARED".to_owned()]),
+            BTreeSet::new()
+        );
     }
 
     #[rstest::rstest]
@@ -232,7 +453,10 @@ mod tests {
     #[case("shadow_rs")]
     #[case("vergen-gix")]
     fn packages_that_read_git_are_known_by_both_of_their_names(#[case] package: &str) {
-        assert_eq!(sign_of_package(package), Some(Sign::Git(package.to_owned())));
+        assert_eq!(
+            sign_of_package(package),
+            Some(Sign::Git(package.to_owned()))
+        );
     }
 
     #[rstest::rstest]
