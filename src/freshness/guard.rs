@@ -10,7 +10,8 @@
 //!    the very unit names.
 //! 4. Documentation is judged by Cargo by its package's files alone: what its crate names elsewhere makes it new.
 //!
-//! Then, changes or not: a build script runs again when it reads git, the clock or the environment undeclared; and
+//! Then, changes or not: a build script runs again when it reads git, the clock or the environment undeclared; users of
+//! macros that may read git are new on a new commit, those of macros that read the clock or the environment always; and
 //! what is named outside of all sources counts as changed unless it is known to be the same.
 //!
 //! Paths that the job made and that are absent, and paths that git ignores, count only where a unit names them.
@@ -331,6 +332,7 @@ impl<'a> Guard<'a> {
             if !reader.is_understood {
                 self.make_new(&reader.package, Reason::NotUnderstood);
             }
+            self.judge_macros_without_change(reader, moved);
             let Some(script) = reader.script.as_ref().filter(|_| !reader.is_vendored) else {
                 continue;
             };
@@ -348,6 +350,27 @@ impl<'a> Guard<'a> {
             if let Some(reason) = reason {
                 self.run_again(reader, reason);
             }
+        }
+    }
+
+    /// Cargo runs no macro again because of git, the clock or the environment: a checkout that made all new hid that.
+    fn judge_macros_without_change(&mut self, reader: &'a Reader, moved: bool) {
+        let Some(used) = reader
+            .scanning_macros
+            .first()
+            .filter(|_| !reader.is_vendored)
+        else {
+            return;
+        };
+        let mut signs = reader.macro_signs.iter();
+        let world = signs.find(|sign| matches!(sign, Sign::World(_) | Sign::Variable(_)));
+        if let Some(sign) = world {
+            self.make_new(
+                &reader.package,
+                Reason::MacroSign(used.clone(), sign.clone()),
+            );
+        } else if moved {
+            self.make_new(&reader.package, Reason::MacroMayAskGit(used.clone()));
         }
     }
 

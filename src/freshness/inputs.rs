@@ -57,6 +57,8 @@ pub struct Reader {
     pub dep_info: Vec<RelativePath>,
     /// Packages of the procedural macros that it may use and that may read any file.
     pub scanning_macros: BTreeSet<String>,
+    /// Signs that these macros read the clock, the machine or the environment.
+    pub macro_signs: BTreeSet<Sign>,
     /// What it is as a run of a build script.
     pub script: Option<Script>,
 }
@@ -162,7 +164,11 @@ impl Reading<'_> {
             self.read_output(index, &mut reader);
             return vec![reader];
         }
-        reader.scanning_macros = self.scanning_macros(index);
+        for used in self.scanning_macros(index) {
+            let package = self.target.units[used].id.package.clone();
+            reader.scanning_macros.insert(package);
+            reader.macro_signs.extend(self.signs(used, &[]));
+        }
         self.read_dep_info(unit, reader)
     }
 
@@ -257,7 +263,7 @@ impl Reading<'_> {
         });
     }
 
-    /// The signs of the script that the run `index` ran, and of all that it was compiled with.
+    /// The signs of the macro `index`, or of the script that the run `index` ran, and of all that it was compiled with.
     fn signs(&self, index: usize, declared: &[String]) -> BTreeSet<Sign> {
         let mut signs = BTreeSet::new();
         let is_compiled_in = |unit: &Unit| unit.kind != UnitKind::BuildScriptRun;
@@ -318,7 +324,7 @@ impl Reading<'_> {
 
     /// Procedural macros that may read files and that the unit may use, itself or through what its dependencies
     /// export.
-    fn scanning_macros(&self, index: usize) -> BTreeSet<String> {
+    fn scanning_macros(&self, index: usize) -> BTreeSet<usize> {
         let mut macros = BTreeSet::new();
         // What a build script or a macro was compiled with can't be used by who depends on it.
         let exports = |unit: &Unit| {
@@ -331,7 +337,7 @@ impl Reading<'_> {
             let unit = &self.target.units[used];
             // A library of the same workspace may export a macro as well as any other.
             if used != index && unit.kind == UnitKind::ProcMacro && !self.is_known_pure(unit) {
-                macros.insert(unit.id.package.clone());
+                macros.insert(used);
             }
         }
         macros
@@ -471,6 +477,7 @@ fn blank(unit: &Unit) -> Reader {
         is_checked_by_cargo: false,
         dep_info: Vec::new(),
         scanning_macros: BTreeSet::new(),
+        macro_signs: BTreeSet::new(),
         script: None,
     }
 }

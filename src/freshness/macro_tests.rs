@@ -151,3 +151,40 @@ fn a_vendored_package_that_was_changed_in_place_is_compiled(
     let warm = world.second_job();
     assert!(warm.compiled.contains("dep"), "{:?}", warm.plan);
 }
+
+/// A project whose macro does not scan, but puts what `expression` gives into the program.
+fn with_asking_macro(layout: Layout, expression: &str) -> World {
+    let world = World::with_macro(layout, "assets");
+    let source = format!(
+        "#[proc_macro]\npub fn list(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{ \
+         let text: String = {expression}; format!(\"{{text:?}}\").parse().unwrap() }}\n"
+    );
+    world.write("ws/mac/src/lib.rs", &source);
+    world
+}
+
+#[rstest]
+fn a_new_commit_with_an_identical_tree_is_seen_by_a_macro_that_asks_git(
+    #[values(Layout::V1, Layout::V2)] layout: Layout,
+) {
+    let git = "String::from_utf8(std::process::Command::new(\"git\").args([\"rev-parse\", \"HEAD\"])\
+               .output().unwrap().stdout).unwrap()";
+    let mut world = with_asking_macro(layout, git);
+    world.commit("one");
+    world.first_job();
+    assert!(world.second_job().compiled.is_empty());
+    world.commit("two, with an identical tree");
+    assert!(world.second_job().compiled.contains("core_x"));
+}
+
+#[rstest]
+fn a_variable_that_a_macro_reads_by_itself_makes_its_users_new(
+    #[values(Layout::V1, Layout::V2)] layout: Layout,
+) {
+    let mut world = with_asking_macro(layout, "std::env::var(\"HC_ENV\").unwrap_or_default()");
+    world.first_job();
+    world
+        .variables
+        .push(("HC_ENV".to_owned(), "set".to_owned()));
+    assert!(world.second_job().compiled.contains("core_x"));
+}

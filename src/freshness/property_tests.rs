@@ -220,6 +220,8 @@ fn readers_of_everything(layout: Layout) -> World {
         "art",
         "outer",
         "schema-reader",
+        "asker",
+        "asks",
     ];
     world.write(
         "ws/Cargo.toml",
@@ -265,7 +267,23 @@ fn readers_of_everything(layout: Layout) -> World {
             &format!("pub const TEXT: &str = mac::list!(\"{directory}\");\n//end\n"),
         );
     }
-    let dependencies: String = ["scan", "stamp", "art", "outer", "schema-reader"]
+    // What a macro learns from git and the environment, apart from the macro that scans: each must be seen alone.
+    world.package("ws/asker", "asker", "[lib]\nproc-macro = true\n");
+    let asker = "#[proc_macro] pub fn ask(_: proc_macro::TokenStream) -> proc_macro::TokenStream { \
+        let o = std::process::Command::new(\"git\").args([\"log\", \"-1\", \"--format=%H %D\"]).output().unwrap(); \
+        format!(\"{:?}\", format!(\"{} {}\", String::from_utf8(o.stdout).unwrap().trim(), \
+        std::env::var(\"HC_ENV\").unwrap_or_default())).parse().unwrap() }\n";
+    world.write("ws/asker/src/lib.rs", asker);
+    world.package(
+        "ws/asks",
+        "asks",
+        "[dependencies]\nasker = { path = \"../asker\" }\n",
+    );
+    world.write(
+        "ws/asks/src/lib.rs",
+        "pub const TEXT: &str = asker::ask!();\n",
+    );
+    let dependencies: String = ["scan", "stamp", "art", "outer", "schema-reader", "asks"]
         .map(|name| format!("{name} = {{ path = \"../{name}\" }}\n"))
         .concat();
     world.package(
@@ -276,7 +294,7 @@ fn readers_of_everything(layout: Layout) -> World {
     world.delete("ws/app/src/lib.rs");
     world.write(
         "ws/app/src/main.rs",
-        "fn main() { for text in [core_x::text().as_str(), scan::TEXT, stamp::TEXT, art::TEXT, outer::TEXT, schema_reader::TEXT] { println!(\"{text}\"); } }\n",
+        "fn main() { for text in [core_x::text().as_str(), scan::TEXT, stamp::TEXT, art::TEXT, outer::TEXT, schema_reader::TEXT, asks::TEXT] { println!(\"{text}\"); } }\n",
     );
     for path in FILES {
         world.write(path, "one");

@@ -41,6 +41,10 @@ pub enum Reason {
         /// The package of the macro.
         used: String,
     },
+    /// The macro may read git, and git's state is another one.
+    MacroMayAskGit(String),
+    /// The macro shows a sign of reading the clock, the machine or a variable.
+    MacroSign(String, Sign),
     /// The build script may read the path, and does not declare it.
     Undeclared(String, Change),
     /// A file outside all sources differs.
@@ -71,6 +75,20 @@ impl fmt::Display for Reason {
                     "{path} {change}, and its procedural macro {used} may read it"
                 )
             }
+            Self::MacroMayAskGit(used) => write!(
+                formatter,
+                "its procedural macro {used} may read git and HEAD changed"
+            ),
+            Self::MacroSign(used, Sign::Variable(name)) if name != "*" => {
+                write!(
+                    formatter,
+                    "its procedural macro {used} reads env {name} untracked"
+                )
+            }
+            Self::MacroSign(used, _) => write!(
+                formatter,
+                "its procedural macro {used} may read the clock or the environment"
+            ),
             Self::Undeclared(path, change) => {
                 write!(
                     formatter,
