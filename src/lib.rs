@@ -5,6 +5,7 @@
 //!                              ├─▶ key       which entry fits                              [pure]
 //!                              ├─▶ unit      what lies in a target directory
 //!                              ├─▶ tier      what belongs to which entry
+//!                              ├─▶ freshness which sources may keep their times after a checkout
 //!                              ├─▶ prune     what is not worth packing                     [pure]
 //!                              ├─▶ policy    whether to save                               [pure]
 //!                              ├─▶ archive   packing and unpacking
@@ -28,6 +29,7 @@ pub mod engine;
 pub mod entry;
 pub mod environment;
 pub mod fail_open;
+pub mod freshness;
 pub mod key;
 pub mod place;
 pub mod platform_directory;

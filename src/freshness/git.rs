@@ -1,0 +1,110 @@
+//! What git knows and the sources don't: the commit, and which paths did not come with it.
+//!
+//! Nothing here is needed: without git nothing counts as made by the job or ignored, and a commit that can't be
+//! told counts as another one.
+
+use std::{collections::BTreeSet, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use super::sources::{Sources, ancestors};
+use crate::{
+    environment::Environment,
+    key::DigestBuilder,
+    process::{Tool, ToolError},
+};
+
+/// What build scripts could learn from git.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// There is no repository: nothing to learn.
+    NoRepository,
+    /// A repository in this state: the commit, then a digest of the branch, the tags, and whether it is shallow.
+    /// Two checkouts of one commit differ where `git describe` or a branch name could.
+    At(String),
+    /// There is a repository, and its state could not be told: it always counts as another one.
+    Unknown,
+}
+
+impl Head {
+    /// The state of the repository that `directory` lies in. Asks the `git` on PATH.
+    pub fn of(directory: &Path, environment: &Environment) -> Self {
+        let has_repository = environment.os("GIT_DIR").is_some()
+            || directory
+                .ancestors()
+                .any(|ancestor| fs_err::symlink_metadata(ancestor.join(".git")).is_ok());
+        if !has_repository {
+            return Self::NoRepository;
+        }
+        Self::ask(directory, environment).map_or(Self::Unknown, Self::At)
+    }
+
+    fn ask(directory: &Path, environment: &Environment) -> Result<String, ToolError> {
+        let git = |arguments: &[&str]| {
+            Tool::new("git", directory, environment)
+                .args(arguments)
+                .output()
+        };
+        let commit = git(&["rev-parse", "HEAD"])?;
+        // HEAD names no branch when it is detached: that is a state too, and an error to git.
+        let branch = git(&["symbolic-ref", "HEAD"]).unwrap_or_default();
+        let tags = git(&["for-each-ref", "refs/tags"])?;
+        let shallow = git(&["rev-parse", "--is-shallow-repository"])?;
+        let state = DigestBuilder::new()
+            .field("branch", branch)
+            .field("tags", tags)
+            .field("shallow", shallow)
+            .finish();
+        Ok(format!("{} {}", commit.trim(), state.short()))
+    }
+
+    /// Whether a script could learn something else from git now than it did at `earlier`.
+    pub fn has_moved_since(&self, earlier: &Self) -> bool {
+        self != earlier || *self == Self::Unknown
+    }
+}
+
+/// Paths in the source trees, each with everything below it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PathSet(BTreeSet<String>);
+
+impl PathSet {
+    /// Whether `name` or a directory above it is in the set.
+    pub fn contains(&self, name: &str) -> bool {
+        !self.0.is_empty() && ancestors(name).any(|ancestor| self.0.contains(ancestor))
+    }
+
+    /// Adds `name`, as [`Sources`] has it.
+    pub fn insert(&mut self, name: String) {
+        self.0.insert(name);
+    }
+}
+
+/// The paths of `sources` that git does not track, ignored or not. Trees that git knows nothing of add none.
+pub fn untracked_paths(sources: &Sources, environment: &Environment) -> PathSet {
+    others(sources, environment, &[])
+}
+
+/// The paths of `sources` that git ignores. Trees that git knows nothing of add none.
+pub fn ignored_paths(sources: &Sources, environment: &Environment) -> PathSet {
+    others(sources, environment, &["--ignored", "--exclude-standard"])
+}
+
+fn others(sources: &Sources, environment: &Environment, options: &[&str]) -> PathSet {
+    let mut paths = PathSet::default();
+    for (directory, label) in sources.directories() {
+        let listed = Tool::new("git", directory, environment)
+            .args(["ls-files", "-z", "--others", "--directory"])
+            .args(options)
+            .output();
+        for path in listed.iter().flat_map(|text| text.split('\0')) {
+            match path.trim_end_matches('/') {
+                // A tree that is itself untracked: git has nothing to say about what is in it.
+                "" | "." => {}
+                path => paths.insert(format!("{label}/{path}")),
+            }
+        }
+    }
+    paths
+}

@@ -1,0 +1,54 @@
+//! Freshness: keeping path packages warm across checkouts without ever keeping anything stale.
+//!
+//! Cargo judges path packages by modification times, and a checkout makes all of them new. At save time the sources
+//! are recorded with their exact times ([`SourceManifest`]). After a restore, paths whose content is what it was get
+//! their recorded times back, all others one that is newer than every restored artefact ([`plan`], [`replay()`]).
+//!
+//! That alone would keep what Cargo can't see: build scripts and procedural macros that read more than they say.
+//! What each unit *said* that it reads is taken from the target directory ([`Inputs`]); a change that a unit could
+//! read without saying so makes its package new. The rules are those of `reference/cargo-freshness.md`, sections
+//! 1.5 and 8.
+//!
+//! Invariant: the outputs of a build after a replay are those of a clean build, as far as units don't hide what
+//! they read from every sign ([`signs`]). In doubt a path stays new, which costs a compilation and nothing else.
+//!
+//! ```text
+//! scan ─▶ Sources ─┬─▶ SourceManifest (in the entry)
+//!   Inputs ────────┤
+//!                  └─▶ plan [pure] ─▶ ReplayPlan ─▶ replay
+//! ```
+
+mod dep_info;
+mod git;
+mod guard;
+mod inputs;
+mod manifest;
+mod outside;
+mod packages;
+mod reason;
+mod replay;
+pub mod signs;
+mod sources;
+
+#[cfg(test)]
+mod danger_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod guard_tests;
+#[cfg(test)]
+mod macro_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod script_tests;
+
+pub use git::{Head, PathSet, ignored_paths, untracked_paths};
+pub use guard::{BuildScripts, Present, ReplayPlan, plan};
+pub use inputs::{Inputs, Reader, Script};
+pub use manifest::{Recorded, SourceManifest};
+pub use outside::OutsideFiles;
+pub use packages::Package;
+pub use reason::{Change, Reason};
+pub use replay::{ReplayError, Replayed, already_warm, make_everything_new, replay};
+pub use sources::{Found, Mtime, ScanError, SourceKind, SourceTree, SourceTrees, Sources, scan};
