@@ -14,8 +14,9 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    BuildScripts, Head, Inputs, Mtime, OutsideFiles, PathSet, Present, ReplayPlan, SourceManifest,
-    SourceTree, SourceTrees, Sources, ignored_paths, plan, replay, scan, untracked_paths,
+    BuildScripts, Head, Inputs, Listing, Mtime, OutsideFiles, PathSet, Present, ReplayPlan,
+    SourceManifest, SourceTree, SourceTrees, Sources, ignored_paths, made_by_job, plan, replay,
+    scan,
 };
 use crate::{
     archive::path::RelativePath,
@@ -33,6 +34,8 @@ pub(super) struct World {
     pub arguments: Vec<&'static str>,
     pub build_scripts: BuildScripts,
     manifest: Option<String>,
+    /// What the last checkout held.
+    listing: std::cell::RefCell<Option<Listing>>,
 }
 
 /// What a build after a restore did.
@@ -66,6 +69,7 @@ impl World {
             arguments: vec!["build"],
             build_scripts: BuildScripts::Auto,
             manifest: None,
+            listing: std::cell::RefCell::default(),
         };
         world.write(
             "ws/Cargo.toml",
@@ -196,6 +200,7 @@ impl World {
             fs_err::remove_dir_all(&work).expect("removed");
         }
         copy(&self.path("origin"), &work, false);
+        self.listing.replace(Some(Listing::of(&self.scan())));
     }
 
     /// Runs the build in the checkout; what it compiled.
@@ -264,7 +269,7 @@ impl World {
             &self.inputs(&sources, &self.tree()),
             self.head(),
             newest(&store),
-            &untracked_paths(&sources, &environment()),
+            &made_by_job(&sources, self.listing.borrow().as_ref(), &environment()),
         );
         self.manifest = Some(serde_json::to_string(&manifest).expect("JSON"));
     }

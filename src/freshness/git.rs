@@ -81,22 +81,43 @@ impl PathSet {
     }
 }
 
-/// The paths of `sources` that git does not track, ignored or not. Trees that git knows nothing of add none.
-pub fn untracked_paths(sources: &Sources, environment: &Environment) -> PathSet {
-    others(sources, environment, &[])
+/// What lay in the source trees when the job began: after the checkout, at restore, before any command of the job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing(BTreeSet<String>);
+
+impl Listing {
+    /// The names of everything in `sources`.
+    pub fn of(sources: &Sources) -> Self {
+        Self(sources.entries.keys().cloned().collect())
+    }
+}
+
+/// The paths of `sources` that the job made: those that are not in `at_restore`, and those that git ignores. Without a
+/// listing only the latter. That git does not track a path says nothing: a step before hotcrate may have made it, and
+/// where it is missing the next time, what was compiled from it is stale.
+pub fn made_by_job(
+    sources: &Sources,
+    at_restore: Option<&Listing>,
+    environment: &Environment,
+) -> PathSet {
+    let mut paths = ignored_paths(sources, environment);
+    if let Some(listing) = at_restore {
+        let made = sources
+            .entries
+            .keys()
+            .filter(|name| !listing.0.contains(*name));
+        paths.0.extend(made.cloned());
+    }
+    paths
 }
 
 /// The paths of `sources` that git ignores. Trees that git knows nothing of add none.
 pub fn ignored_paths(sources: &Sources, environment: &Environment) -> PathSet {
-    others(sources, environment, &["--ignored", "--exclude-standard"])
-}
-
-fn others(sources: &Sources, environment: &Environment, options: &[&str]) -> PathSet {
     let mut paths = PathSet::default();
     for (directory, label) in sources.directories() {
         let listed = Tool::new("git", directory, environment)
             .args(["ls-files", "-z", "--others", "--directory"])
-            .args(options)
+            .args(["--ignored", "--exclude-standard"])
             .output();
         for path in listed.iter().flat_map(|text| text.split('\0')) {
             match path.trim_end_matches('/') {

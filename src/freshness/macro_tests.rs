@@ -188,3 +188,16 @@ fn a_variable_that_a_macro_reads_by_itself_makes_its_users_new(
         .push(("HC_ENV".to_owned(), "set".to_owned()));
     assert!(world.second_job().compiled.contains("core_x"));
 }
+
+#[rstest]
+fn an_untracked_file_that_was_there_at_restore_is_missed_when_it_is_gone(
+    #[values(Layout::V1, Layout::V2)] layout: Layout,
+) {
+    let mut world = World::with_macro(layout, "../docs");
+    world.write("ws/core/assets/a", "1");
+    world.commit("one");
+    world.write("ws/docs/made-by-an-earlier-step", "1");
+    world.first_job();
+    world.delete("ws/docs/made-by-an-earlier-step");
+    assert!(world.second_job().compiled.contains("core_x"));
+}

@@ -46,8 +46,8 @@ impl SourceManifest {
     /// Records `sources`, as they are after the last Cargo command of the job.
     ///
     /// `inputs` and `outside` are what the units of the target directory said; `saved_max` the newest modification
-    /// time in it; `made_by_job` the paths that did not come with the checkout ([`super::untracked_paths`], and
-    /// paths that were not there at restore, where that is known).
+    /// time in it; `made_by_job` the paths that were not there at restore or that git ignores
+    /// ([`super::made_by_job`]).
     pub fn record(
         sources: &Sources,
         inputs: &Inputs,

@@ -43,7 +43,7 @@ mod property_tests;
 #[cfg(test)]
 mod script_tests;
 
-pub use git::{Head, PathSet, ignored_paths, untracked_paths};
+pub use git::{Head, Listing, PathSet, ignored_paths, made_by_job};
 pub use guard::{BuildScripts, Present, ReplayPlan, plan};
 pub use inputs::{Inputs, Reader, Script};
 pub use manifest::{Recorded, SourceManifest};
