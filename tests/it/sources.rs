@@ -16,17 +16,7 @@ const BUILD_OFFLINE: [&str; 5] = ["cargo", "build", "--locked", "--offline", "-v
 fn a_git_dependency_is_warm_and_works_offline() {
     let sandbox = Sandbox::new();
     let repository = git_repository(&sandbox);
-    let template = sandbox.path("template");
-    copy_tree(&fixture("small"), &template);
-    replace_in(
-        &template.join("greeting/Cargo.toml"),
-        "[dependencies]\n",
-        &format!(
-            "[dependencies]\nlent = {{ git = \"file://{}\" }}\n",
-            repository.display()
-        ),
-    );
-    sandbox.cargo(&template, &["generate-lockfile"]);
+    let template = template_with_lent(&sandbox, &repository);
     sandbox.empty_cargo_home();
 
     let cold = sandbox
@@ -62,17 +52,7 @@ fn a_dependency_that_holds_the_path_of_the_target_directory_is_compiled_anew_els
     )
     .unwrap();
     let repository = checkout(&sandbox, &lent, "lent.git");
-    let template = sandbox.path("template");
-    copy_tree(&fixture("small"), &template);
-    replace_in(
-        &template.join("greeting/Cargo.toml"),
-        "[dependencies]\n",
-        &format!(
-            "[dependencies]\nlent = {{ git = \"file://{}\" }}\n",
-            repository.display()
-        ),
-    );
-    sandbox.cargo(&template, &["generate-lockfile"]);
+    let template = template_with_lent(&sandbox, &repository);
     let run = |name: &str| {
         let clone = checkout(&sandbox, &template, name);
         sandbox.hotcrate(&clone).run(&BUILD).success()
@@ -98,17 +78,7 @@ fn a_dependency_that_holds_the_path_of_the_target_directory_is_compiled_anew_els
 fn a_changed_git_revision_compiles_that_package_anew() {
     let sandbox = Sandbox::new();
     let repository = git_repository(&sandbox);
-    let template = sandbox.path("template");
-    copy_tree(&fixture("small"), &template);
-    replace_in(
-        &template.join("greeting/Cargo.toml"),
-        "[dependencies]\n",
-        &format!(
-            "[dependencies]\nlent = {{ git = \"file://{}\" }}\n",
-            repository.display()
-        ),
-    );
-    sandbox.cargo(&template, &["generate-lockfile"]);
+    let template = template_with_lent(&sandbox, &repository);
     sandbox
         .hotcrate(&checkout(&sandbox, &template, "first"))
         .run(&BUILD)
@@ -256,6 +226,22 @@ fn a_path_dependency_outside_the_workspace_is_compiled_from_its_own_sources() {
 }
 
 /// A repository with one package, `lent`.
+/// The small workspace with a dependency `lent` from a git repository, and a lockfile that names it.
+fn template_with_lent(sandbox: &Sandbox, repository: &Path) -> PathBuf {
+    let template = sandbox.path("template");
+    copy_tree(&fixture("small"), &template);
+    replace_in(
+        &template.join("greeting/Cargo.toml"),
+        "[dependencies]\n",
+        &format!(
+            "[dependencies]\nlent = {{ git = \"file://{}\" }}\n",
+            repository.display()
+        ),
+    );
+    sandbox.cargo(&template, &["generate-lockfile"]);
+    template
+}
+
 fn git_repository(sandbox: &Sandbox) -> PathBuf {
     let template = sandbox.path("lent-template");
     package(&template, "lent");
