@@ -7,7 +7,7 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser as _},
 };
 
-use crate::settings::DEFAULT_MAX_SIZE;
+use crate::settings::{DEFAULT_MAX_SIZE, DEFAULT_RESTORE_TIMEOUT, DEFAULT_SAVE_TIMEOUT};
 
 /// Keeps Rust builds warm: restores what Cargo downloaded and compiled, and saves it again.
 #[derive(Debug, Parser)]
@@ -128,6 +128,14 @@ pub struct CommonArguments {
     /// The share of an entry's compile seconds, in percent, that must be new for it to be saved again.
     #[arg(long, value_name = "PERCENT", default_value = "10")]
     pub save_threshold: String,
+
+    /// How long a restore may take before it is given up: `5m`, or a number of seconds.
+    #[arg(long, value_name = "DURATION", default_value = DEFAULT_RESTORE_TIMEOUT)]
+    pub restore_timeout: String,
+
+    /// How long a save may take before it is given up: `10m`, or a number of seconds.
+    #[arg(long, value_name = "DURATION", default_value = DEFAULT_SAVE_TIMEOUT)]
+    pub save_timeout: String,
 
     /// Let trouble with the cache fail the command.
     #[arg(long)]

@@ -14,7 +14,7 @@
 //!                              └─▶ report    what people are told                          [pure]
 //! ```
 //!
-//! Dependencies point one way: words (`key::digest`, `archive::path`, `stream`, `tier::TierName`) ← pure modules
+//! Dependencies point one way: words (`key::digest`, `archive::path`, `deadline`, `stream`, `tier::TierName`) ← pure modules
 //! ← modules with effects ← `engine` ← `commands` ← `cli`. Modules with effects do not know each other: an
 //! archive and a store meet as the byte streams of [`stream`], in `engine`. `tests/it/architecture.rs` holds this.
 //!
@@ -25,6 +25,7 @@ pub mod archive;
 pub mod cli;
 pub mod commands;
 pub mod console;
+pub mod deadline;
 pub mod engine;
 pub mod entry;
 pub mod environment;

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
@@ -20,6 +21,15 @@ use crate::{
 
 /// The bound on the store unless the user sets one.
 pub const DEFAULT_MAX_SIZE: &str = "10GiB";
+
+/// How long a restore may take unless the user says otherwise.
+pub const DEFAULT_RESTORE_TIMEOUT: &str = "5m";
+/// How long a save may take unless the user says otherwise.
+pub const DEFAULT_SAVE_TIMEOUT: &str = "10m";
+/// The name of the setting for that of a restore.
+pub const RESTORE_TIMEOUT: &str = "restore-timeout";
+/// The name of the setting for that of a save.
+pub const SAVE_TIMEOUT: &str = "save-timeout";
 
 /// How much is said while hotcrate works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +78,10 @@ pub struct Settings {
     pub save_if: Option<bool>,
     /// The share of an entry's compile seconds, 0 to 1, that must be new for it to be saved again.
     pub save_threshold: f64,
+    /// How long restoring all tiers may take.
+    pub restore_timeout: Duration,
+    /// How long saving all tiers may take.
+    pub save_timeout: Duration,
     /// What becomes of trouble with the cache.
     pub failure_mode: FailureMode,
     /// How much is said.
@@ -113,6 +127,16 @@ pub enum SettingsError {
     /// A share that is none.
     #[error("--save-threshold {value:?} is not a share; it takes a percentage from 0 to 100")]
     SaveThreshold {
+        /// The value as it was given.
+        value: String,
+    },
+    /// A duration that is none.
+    #[error(
+        "--{setting} {value:?} is not a duration; it takes one above zero, such as 5m, 90s or 300 (seconds)"
+    )]
+    Timeout {
+        /// The setting's name.
+        setting: &'static str,
         /// The value as it was given.
         value: String,
     },
@@ -165,6 +189,16 @@ impl Settings {
             cache_on_failure: arguments.cache_on_failure,
             save_if: check_save_if(&arguments.save_if)?,
             save_threshold: check_share(&arguments.save_threshold)?,
+            restore_timeout: check_timeout(
+                RESTORE_TIMEOUT,
+                &arguments.restore_timeout,
+                DEFAULT_RESTORE_TIMEOUT,
+            )?,
+            save_timeout: check_timeout(
+                SAVE_TIMEOUT,
+                &arguments.save_timeout,
+                DEFAULT_SAVE_TIMEOUT,
+            )?,
             failure_mode: if arguments.strict {
                 FailureMode::Strict
             } else {
@@ -247,6 +281,27 @@ fn check_share(value: &str) -> Result<f64, SettingsError> {
         })
 }
 
+/// A number alone counts seconds; the empty text stands for the default.
+fn check_timeout(
+    setting: &'static str,
+    value: &str,
+    default: &str,
+) -> Result<Duration, SettingsError> {
+    let text = match value.trim() {
+        "" => default,
+        text => text,
+    };
+    text.parse()
+        .map(Duration::from_secs)
+        .or_else(|_| humantime::parse_duration(text))
+        .ok()
+        .filter(|limit| !limit.is_zero())
+        .ok_or_else(|| SettingsError::Timeout {
+            setting,
+            value: value.to_owned(),
+        })
+}
+
 fn check_env_name(name: &str) -> Result<String, SettingsError> {
     let plain = name
         .chars()
@@ -300,6 +355,8 @@ mod tests {
         insta::assert_snapshot!(refused(&["--workspaces", "a\nb -> c -> d"]), @r#"--workspaces: line 2, "b -> c -> d", has more than one `->`; it takes lines of the form DIR or DIR -> TARGET"#);
         insta::assert_snapshot!(refused(&["--cache-directories", "data\n~"]), @"--cache-directories: ~ is the home directory or above it, and not something to cache; it takes directories, one a line, that hold nothing but a cache");
         insta::assert_snapshot!(refused(&["--save-if", "maybe"]), @r#"--save-if "maybe" is neither of what it takes: true or false"#);
+        insta::assert_snapshot!(refused(&["--restore-timeout", "soon"]), @r#"--restore-timeout "soon" is not a duration; it takes one above zero, such as 5m, 90s or 300 (seconds)"#);
+        insta::assert_snapshot!(refused(&["--save-timeout", "0"]), @r#"--save-timeout "0" is not a duration; it takes one above zero, such as 5m, 90s or 300 (seconds)"#);
         insta::assert_snapshot!(refused(&["--env-vars", "FOO=1"]), @r#"--env-vars: "FOO=1" cannot be the name of an environment variable; it takes names, separated by spaces or commas"#);
         insta::assert_snapshot!(refused(&["--project", "no/such/place"]), @"--project no/such/place: no such directory; it takes the directory of a Cargo project");
         insta::assert_snapshot!(refused(&["--project", "Cargo.toml"]), @"--project Cargo.toml: not a directory; it takes the directory of a Cargo project");
@@ -320,6 +377,18 @@ mod tests {
         assert_eq!(settings.workspaces, [WorkspaceLine::project()]);
         assert!(settings.cache_directories.roots.is_empty());
         assert_eq!(settings.save_if, None);
+    }
+
+    #[rstest::rstest]
+    #[case("300", 300)]
+    #[case(" 5m ", 300)]
+    #[case("1h 30m", 5400)]
+    #[case("90s", 90)]
+    #[case("", 300)]
+    fn a_timeout_is_a_duration_or_a_number_of_seconds(#[case] value: &str, #[case] seconds: u64) {
+        let settings = check(&["--restore-timeout", value]).expect("it is a duration");
+        assert_eq!(settings.restore_timeout, Duration::from_secs(seconds));
+        assert_eq!(settings.save_timeout, Duration::from_mins(10));
     }
 
     #[rstest::rstest]

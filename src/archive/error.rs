@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::stream::StreamError;
+use crate::{deadline::TimeUp, stream::StreamError};
 
 /// Why an archive could not be made. Nothing of it may be stored.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,9 @@ pub enum PackError {
     /// The store did not take the bytes.
     #[error("failed to hand the archive to the store")]
     Sink(#[source] StreamError),
+    /// The deadline passed.
+    #[error(transparent)]
+    TimeUp(#[from] TimeUp),
 }
 
 /// Why an archive could not be opened. It must not be used.
@@ -126,6 +129,9 @@ pub enum UnpackError {
         /// Which rule it breaks.
         reason: &'static str,
     },
+    /// The deadline passed.
+    #[error(transparent)]
+    TimeUp(#[from] TimeUp),
     /// The disk, or the user's part of it, is full.
     #[error("no space left for {}", path.display())]
     DiskFull {

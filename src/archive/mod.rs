@@ -35,7 +35,7 @@ use std::{path::PathBuf, thread};
 use budget::ByteBudget;
 use path::RelativePath;
 
-use crate::key::Digest;
+use crate::{deadline::Deadline, key::Digest};
 
 pub use check::symlink_refusal;
 pub use error::{OpenError, PackError, UnpackError, is_damage};
@@ -91,14 +91,17 @@ pub struct PackOptions<'budget> {
     pub budget: &'budget ByteBudget,
     /// How many frames to compress at once; at least one.
     pub threads: usize,
+    /// When to give up.
+    pub deadline: Deadline,
 }
 
 impl<'budget> PackOptions<'budget> {
-    /// As many threads as the machine has cores for this process.
+    /// As many threads as the machine has cores for this process, and no deadline.
     pub fn new(budget: &'budget ByteBudget) -> Self {
         Self {
             budget,
             threads: all_cores(),
+            deadline: Deadline::never(),
         }
     }
 }
@@ -110,14 +113,17 @@ pub struct UnpackOptions<'budget> {
     pub budget: &'budget ByteBudget,
     /// How many frames to decompress and write at once; at least one. More ranges than this are fetched at once.
     pub threads: usize,
+    /// When to give up.
+    pub deadline: Deadline,
 }
 
 impl<'budget> UnpackOptions<'budget> {
-    /// As many threads as the machine has cores for this process.
+    /// As many threads as the machine has cores for this process, and no deadline.
     pub fn new(budget: &'budget ByteBudget) -> Self {
         Self {
             budget,
             threads: all_cores(),
+            deadline: Deadline::never(),
         }
     }
 }

@@ -33,7 +33,8 @@ use crate::{
 /// archive that nothing can open.
 ///
 /// Fails if a member vanished, changed, can't be read, is neither file nor link nor directory, would be refused by
-/// [`super::unpack()`] (a symlink that leads out, a name twice), or if the sink fails.
+/// [`super::unpack()`] (a symlink that leads out, a name twice), if the sink fails, or if the deadline passes: that is looked
+/// at before every frame.
 pub fn pack(
     facts: &[u8],
     groups: &[Group],
@@ -181,6 +182,7 @@ impl<'a> Line<'a> {
         let mut packer = Packer::new().map_err(PackError::Compress)?;
         let mut raw = Vec::new();
         while let Some((number, mut memory)) = self.claim() {
+            self.options.deadline.check()?;
             let plan = &self.layout.frames[number];
             let content_bytes = read_frame(self.layout, plan, &mut raw)?;
             let overdraw = |bytes: usize| memory.overdraw(bytes as u64);

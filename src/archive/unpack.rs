@@ -45,7 +45,8 @@ const FETCHES: usize = 8;
 /// members, or not selected, are created. `source` must be the one that `archive` was opened from.
 ///
 /// Fails if a member lies in no root, a symlink leads out of its root (`select` makes no difference to either),
-/// something can't be read, is not what its digest says, or can't be written. What was written by then is of no
+/// something can't be read, is not what its digest says, or can't be written, or if the deadline passes: that is looked at before
+/// every frame. What was written by then is of no
 /// use, and the caller's to delete.
 pub fn unpack(
     archive: &OpenArchive,
@@ -166,6 +167,7 @@ impl Transfer<'_> {
         if self.stopped.load(Ordering::Relaxed) {
             return Ok(());
         }
+        self.options.deadline.check()?;
         let bytes = self.fetch(range)?;
         self.workbenches
             .with(|unpacker| self.unpack_frames(range, &bytes, unpacker))
@@ -181,6 +183,7 @@ impl Transfer<'_> {
             if self.stopped.load(Ordering::Relaxed) {
                 return Ok(());
             }
+            self.options.deadline.check()?;
             let frame = &self.plan.archive.frames()[number];
             let packed = (frame.offset - range.start)..(frame.packed_end() - range.start);
             let packed = slice(bytes, packed).ok_or(UnpackError::Damaged {

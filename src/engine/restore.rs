@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     archive::{self, OpenArchive, UnpackOptions, path::RelativePath},
+    deadline::Deadline,
     entry::{EntryFacts, FactsError},
     key::{self, Match, Question},
     place::{self, CargoLocks, Staging},
@@ -38,6 +39,7 @@ pub(super) fn restore_tier(
     session: &Session<'_>,
     work: &dyn TierWork,
     question: &Question,
+    deadline: Deadline,
 ) -> anyhow::Result<Restored> {
     let started = Instant::now();
     let (key, restore_keys) = (question.key(), question.restore_keys());
@@ -52,9 +54,9 @@ pub(super) fn restore_tier(
         },
         entry: None,
     };
-    match session.store.look_up(&key, &restore_keys)? {
-        Some(found) => answer(session, work, question, &found, &mut restored)?,
-        None => restored.report.reason = explain_miss(session, question),
+    match session.store.look_up(&key, &restore_keys, deadline)? {
+        Some(found) => answer(session, work, question, &found, deadline, &mut restored)?,
+        None => restored.report.reason = explain_miss(session, question, deadline),
     }
     restored.report.seconds = started.elapsed().as_secs_f64();
     Ok(restored)
@@ -66,11 +68,12 @@ fn answer(
     work: &dyn TierWork,
     question: &Question,
     found: &Found,
+    deadline: Deadline,
     restored: &mut Restored,
 ) -> anyhow::Result<()> {
-    let brought = open(session, question, found.clone()).and_then(|candidate| {
+    let brought = open(session, question, found.clone(), deadline).and_then(|candidate| {
         let selection = work.select(&candidate.facts)?;
-        let brought = bring(session, work, &candidate, &selection)?;
+        let brought = bring(session, work, &candidate, &selection, deadline)?;
         Ok((candidate, selection, brought))
     });
     let (candidate, selection, mut brought) = match brought {
@@ -133,13 +136,13 @@ fn explain(difference: &Match) -> Option<String> {
 }
 
 /// Why nothing fits: by the newest entry of the tier, if there is any. Trouble with that one is none of this job's.
-fn explain_miss(session: &Session<'_>, question: &Question) -> String {
+fn explain_miss(session: &Session<'_>, question: &Question, deadline: Deadline) -> String {
     let nearest = session
         .store
-        .look_up(&question.any_of_tier(), &[])
+        .peek(&question.any_of_tier(), deadline)
         .ok()
         .flatten()
-        .and_then(|found| open(session, question, found).ok());
+        .and_then(|found| open(session, question, found, deadline).ok());
     let difference = nearest.and_then(|nearest| {
         let difference = key::compare(&nearest.facts.parts, question);
         explain(&difference)
@@ -150,8 +153,13 @@ fn explain_miss(session: &Session<'_>, question: &Question) -> String {
     }
 }
 
-fn open(session: &Session<'_>, question: &Question, found: Found) -> anyhow::Result<Candidate> {
-    let source = session.store.open(&found)?;
+fn open(
+    session: &Session<'_>,
+    question: &Question,
+    found: Found,
+    deadline: Deadline,
+) -> anyhow::Result<Candidate> {
+    let source = session.store.open(&found, deadline)?;
     let archive = archive::open(source.as_ref())
         .with_context(|| format!("failed to open the entry {}", found.key))?;
     let facts = EntryFacts::from_json(archive.facts(), question.tier)?;
@@ -169,6 +177,7 @@ fn bring(
     work: &dyn TierWork,
     candidate: &Candidate,
     selection: &Selection,
+    deadline: Deadline,
 ) -> anyhow::Result<Brought> {
     let known = work.roots();
     let roots = roots_in(&candidate.facts, &known)?;
@@ -212,6 +221,7 @@ fn bring(
     let options = UnpackOptions {
         budget: &session.budget,
         threads: session.threads,
+        deadline,
     };
     archive::unpack(
         &candidate.archive,
@@ -223,7 +233,10 @@ fn bring(
     )
     .with_context(|| format!("failed to unpack {}", candidate.found.key))?;
     drop(transfer);
-    let _locks = CargoLocks::hold(&work.locks(Some(&candidate.facts)), session.lock_wait)?;
+    let locks = work.locks(Some(&candidate.facts));
+    let _locks = CargoLocks::hold(&locks, deadline.bound(session.lock_wait))?;
+    // From here on it is renames: whatever is begun comes to its end.
+    deadline.check()?;
     let mut brought = Brought::default();
     for (name, staging) in &staged {
         brought.add(work.put_in_place(name, staging, &candidate.facts)?);

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     archive::{self, PackOptions, path::RelativePath},
+    deadline::Deadline,
     entry::{self, EntryFacts},
     key::Question,
     place::CargoLocks,
@@ -26,6 +27,7 @@ pub(super) fn save_tier(
     question: &Question,
     state: Option<&RunState>,
     job: JobResult,
+    deadline: Deadline,
 ) -> anyhow::Result<SaveReport> {
     let started = Instant::now();
     // Looking at what there is takes time: not where nothing may be saved whatever is found.
@@ -36,7 +38,7 @@ pub(super) fn save_tier(
         return Ok(SaveReport::skipped(reason));
     }
     // From before looking to after packing: what is packed is what was looked at.
-    let _locks = CargoLocks::hold(&work.locks(None), session.lock_wait)?;
+    let _locks = CargoLocks::hold(&work.locks(None), deadline.bound(session.lock_wait))?;
     let collected = work.collect(state)?;
     for note in &collected.notes {
         session.console.note(&format!("{}: {note}", work.tier()));
@@ -50,7 +52,7 @@ pub(super) fn save_tier(
     let mut report = match policy::decide_save(&session.save_context(job, novelty)) {
         SaveDecision::Skip(reason) => SaveReport::skipped(reason.to_string()),
         SaveDecision::Save(reason) => {
-            let stored = store(session, work, question, &collected, &key)?;
+            let stored = store(session, work, question, &collected, &key, deadline)?;
             match stored {
                 Stored::Saved { bytes } => SaveReport {
                     bytes: Some(bytes),
@@ -82,6 +84,7 @@ fn store(
     question: &Question,
     collected: &Collected,
     key: &str,
+    deadline: Deadline,
 ) -> anyhow::Result<Stored> {
     let facts = EntryFacts {
         schema: entry::SCHEMA,
@@ -96,7 +99,8 @@ fn store(
         contents: collected.contents.clone(),
     };
     let facts = facts.to_json()?;
-    let mut upload = match session.store.begin(key)? {
+    deadline.check()?;
+    let mut upload = match session.store.begin(key, deadline)? {
         Reservation::Granted(upload) => upload,
         Reservation::Taken => return Ok(Stored::Raced),
     };
@@ -105,6 +109,7 @@ fn store(
     let options = PackOptions {
         budget: &session.budget,
         threads: session.threads,
+        deadline,
     };
     let packed = archive::pack(
         &facts,

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     archive::budget::ByteBudget,
     console::Console,
+    deadline::Deadline,
     entry::Contents,
     environment::Environment,
     fail_open::{self, Trouble},
@@ -32,7 +33,7 @@ use crate::{
     project::{self, Project, Request},
     report::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport},
     runner::{GitHubContext, scopes_of},
-    settings::Settings,
+    settings::{RESTORE_TIMEOUT, SAVE_TIMEOUT, Settings},
     state::RunState,
     store::{DirOptions, DirStore, Store, identity_of},
     tier::{
@@ -44,6 +45,9 @@ use crate::{
 
 /// How long hotcrate waits for a Cargo that is using a directory before it leaves the tier alone.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// What is said of the tiers behind the one that the deadline stopped: that one was warned of.
+const NO_TIME_LEFT: &str = "no time was left";
 
 /// How the job, or the command, stands when its work is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +111,7 @@ impl<'run> Session<'run> {
 
     /// Restores every tier in use. Trouble with one is told and leaves the others alone.
     pub fn restore(&self, report: &mut RunReport) -> RunState {
+        let deadline = Deadline::after(self.settings.restore_timeout, RESTORE_TIMEOUT);
         let mut state = RunState::new(&self.settings.project, SystemTime::now());
         let mut tools_before = tools::snapshot(&self.project.cargo_home);
         for root in self.roots() {
@@ -118,11 +123,18 @@ impl<'run> Session<'run> {
         let targets = self.project.roots.iter();
         let present = targets.filter(|root| root.directory.is_dir());
         let present: BTreeSet<_> = present.map(|root| root.name.clone()).collect();
+        let mut is_stopped = false;
         for (tier, work) in self.works(None) {
-            report.tier_mut(tier).restore = Some(match self.question(tier) {
-                Ok(question) => self.restore_tier(work.as_ref(), question, &mut state),
+            let restored = match self.question(tier) {
+                Ok(question) if is_stopped => {
+                    state.questions.insert(tier, question);
+                    RestoreReport::new(RestoreOutcome::Skipped, NO_TIME_LEFT)
+                }
+                Ok(question) => self.restore_tier(work.as_ref(), question, deadline, &mut state),
                 Err(reason) => RestoreReport::new(RestoreOutcome::Skipped, reason),
-            });
+            };
+            is_stopped |= restored.outcome == RestoreOutcome::Failed && deadline.check().is_err();
+            report.tier_mut(tier).restore = Some(restored);
         }
         forget_own_tools(&mut tools_before, &state);
         state.tools_before = Some(tools_before);
@@ -135,11 +147,12 @@ impl<'run> Session<'run> {
         &self,
         work: &dyn TierWork,
         question: Question,
+        deadline: Deadline,
         state: &mut RunState,
     ) -> RestoreReport {
         let tier = work.tier();
         let restored = fail_open::attempt(&format!("{tier} not restored"), || {
-            restore::restore_tier(self, work, &question)
+            restore::restore_tier(self, work, &question, deadline)
         });
         let report = match restored {
             Ok(restored) => {
@@ -162,6 +175,7 @@ impl<'run> Session<'run> {
 
     /// Saves every tier in use that has something new. `state` is what the restore left, if there was one.
     pub fn save(&self, state: Option<&RunState>, job: JobResult, report: &mut RunReport) {
+        let deadline = Deadline::after(self.settings.save_timeout, SAVE_TIMEOUT);
         let judged = fail_open::attempt("target directories not read", || {
             let roots = reading::read_roots(self, state)?;
             report.units = reading::units_report(&roots, state);
@@ -178,13 +192,16 @@ impl<'run> Session<'run> {
                 None
             }
         };
+        let mut is_stopped = false;
         for (tier, work) in self.works(judged.as_deref()) {
             let known = state.and_then(|state| state.questions.get(&tier).cloned());
-            report.tier_mut(tier).save =
-                Some(match known.map_or_else(|| self.question(tier), Ok) {
-                    Ok(question) => self.save_tier(work.as_ref(), &question, state, job),
-                    Err(reason) => SaveReport::skipped(reason),
-                });
+            let saved = match known.map_or_else(|| self.question(tier), Ok) {
+                Ok(_) if is_stopped => SaveReport::skipped(NO_TIME_LEFT),
+                Ok(question) => self.save_tier(work.as_ref(), &question, state, job, deadline),
+                Err(reason) => SaveReport::skipped(reason),
+            };
+            is_stopped |= saved.outcome == SaveOutcome::Failed && deadline.check().is_err();
+            report.tier_mut(tier).save = Some(saved);
         }
     }
 
@@ -194,9 +211,10 @@ impl<'run> Session<'run> {
         question: &Question,
         state: Option<&RunState>,
         job: JobResult,
+        deadline: Deadline,
     ) -> SaveReport {
         let saved = fail_open::attempt(&format!("{} not saved", work.tier()), || {
-            save::save_tier(self, work, question, state, job)
+            save::save_tier(self, work, question, state, job, deadline)
         });
         saved.unwrap_or_else(|Trouble(text)| {
             self.console.trouble(&text);

@@ -4,7 +4,8 @@
 //! turns each into one warning and goes on without the cache.
 //!
 //! What is asked of every store: [`Store::look_up`] and [`Store::open`] work where nothing may be written, what was
-//! not finished is never seen by anyone, and no call panics on what it finds.
+//! not finished is never seen by anyone, and no call panics on what it finds. Whatever can take long, waiting included,
+//! ends soon after the deadline that it was begun with.
 
 mod dir;
 mod identity;
@@ -20,7 +21,10 @@ pub use dir::{DirOptions, DirStore, StoredEntry};
 pub use identity::{ProjectIdentity, identity_of, origin_url};
 pub use name::StoredName;
 
-use crate::stream::{ByteSink, RangedSource};
+use crate::{
+    deadline::{Deadline, TimeUp},
+    stream::{ByteSink, RangedSource},
+};
 
 /// Something that keeps entries.
 pub trait Store: Send + Sync {
@@ -32,18 +36,29 @@ pub trait Store: Send + Sync {
     /// In each readable scope in turn: first an entry called exactly `key`, then the newest whose name starts with
     /// `key`, then the newest for each restore key in order. The caller decides by the entry's header whether an
     /// answer is exact. Counts as a use of the entry.
-    fn look_up(&self, key: &str, restore_keys: &[String]) -> Result<Option<Found>, StoreError>;
+    fn look_up(
+        &self,
+        key: &str,
+        restore_keys: &[String],
+        deadline: Deadline,
+    ) -> Result<Option<Found>, StoreError>;
 
-    /// Opens an entry for reading.
-    fn open(&self, found: &Found) -> Result<Box<dyn RangedSource>, StoreError>;
+    /// Finds the newest entry whose name starts with `prefix`, as [`Store::look_up`] does, to tell the user of it. In a store
+    /// that can tell the two apart, that is no use of the entry.
+    fn peek(&self, prefix: &str, deadline: Deadline) -> Result<Option<Found>, StoreError> {
+        self.look_up(prefix, &[], deadline)
+    }
+
+    /// Opens an entry for reading. The deadline holds for all reading from what comes back.
+    fn open(&self, found: &Found, deadline: Deadline) -> Result<Box<dyn RangedSource>, StoreError>;
 
     /// Gives up an entry that turned out to be damaged, so that its key is free for a sound one. One of another scope than
     /// this run writes to stays, and so does any in a store that can't remove.
     fn discard(&self, found: &Found) -> Result<(), StoreError>;
 
     /// Begins to store an entry under `key`, in the scope that this run writes to. Reserve as late as possible: begin
-    /// once there is something to write.
-    fn begin(&self, key: &str) -> Result<Reservation, StoreError>;
+    /// once there is something to write. The deadline holds for the whole upload.
+    fn begin(&self, key: &str, deadline: Deadline) -> Result<Reservation, StoreError>;
 }
 
 /// An entry that a lookup found.
@@ -128,6 +143,9 @@ pub enum StoreError {
         /// Its key.
         key: String,
     },
+    /// The deadline passed.
+    #[error(transparent)]
+    TimeUp(#[from] TimeUp),
     /// The entry is larger than the whole store may be.
     #[error("the entry needs more than the store's limit of {limit} bytes")]
     TooLarge {

@@ -29,12 +29,13 @@ enum Layer {
 }
 
 /// Every module of `src`, by its path; the longest that fits counts.
-const LAYERS: [(&str, Layer); 29] = [
+const LAYERS: [(&str, Layer); 30] = [
     ("archive", Layer::Effects),
     ("archive::path", Layer::Words),
     ("cli", Layer::Top),
     ("commands", Layer::Commands),
     ("console", Layer::Effects),
+    ("deadline", Layer::Words),
     ("engine", Layer::Engine),
     ("entry", Layer::Pure),
     ("environment", Layer::Words),

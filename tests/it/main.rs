@@ -32,4 +32,5 @@ mod layouts;
 mod lockfile;
 mod odd_projects;
 mod sources;
+mod time_limits;
 mod warm_start;

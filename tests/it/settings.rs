@@ -13,6 +13,7 @@ use crate::support::{Sandbox, checkout, fixture};
 #[case::the_whole_disk("--cache-directories", "data\n/", &["--cache-directories", "/ is the root"])]
 #[case::the_home("--cache-directories", "~", &["--cache-directories", "~ is the home directory"])]
 #[case::above_the_project("--cache-directories", "..", &["--cache-directories", ".. is"])]
+#[case::time("--restore-timeout", "soon", &["--restore-timeout", "soon", "5m"])]
 #[case::saving("--save-if", "sometimes", &["--save-if", "sometimes", "true or false"])]
 #[case::option("--no-such-option", "1", &["--no-such-option"])]
 fn a_wrong_value_is_named_with_what_is_accepted(

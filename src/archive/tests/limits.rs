@@ -1,6 +1,6 @@
 //! Little memory, sinks that fail, files that change.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use super::*;
 
@@ -37,6 +37,7 @@ fn transfers_that_share_a_small_budget_all_come_to_an_end() {
                 let options = PackOptions {
                     budget: &budget,
                     threads: 2,
+                    deadline: Deadline::never(),
                 };
                 pack(FACTS, &groups, &options, &mut sink, &Silent).unwrap();
                 assert!(sink.bytes == expected);
@@ -46,6 +47,7 @@ fn transfers_that_share_a_small_budget_all_come_to_an_end() {
                 let options = UnpackOptions {
                     budget: &budget,
                     threads: 2,
+                    deadline: Deadline::never(),
                 };
                 let roots = roots(&[("r", to.path())]);
                 unpack(&archive, &source, &roots, &|_| true, &options, &Silent).unwrap();
@@ -62,6 +64,35 @@ fn the_same_files_make_the_same_archive_whatever_the_budget() {
 }
 
 #[test]
+fn a_deadline_that_passed_ends_packing_and_unpacking() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let groups = large_tree(from.path());
+    let source = Bytes::new(pack_all(&groups));
+    let budget = ByteBudget::new(ByteBudget::DEFAULT_BYTES);
+    let deadline = Deadline::after(Duration::ZERO, "save-timeout");
+    let mut sink = Collected {
+        bytes: Vec::new(),
+        limit: usize::MAX,
+    };
+    let options = PackOptions {
+        deadline,
+        ..PackOptions::new(&budget)
+    };
+    let error = pack(FACTS, &groups, &options, &mut sink, &Silent).unwrap_err();
+    assert!(matches!(error, PackError::TimeUp(_)), "{error}");
+
+    let archive = open(&source).unwrap();
+    let options = UnpackOptions {
+        deadline,
+        ..UnpackOptions::new(&budget)
+    };
+    let roots = roots(&[("r", to.path())]);
+    let error = unpack(&archive, &source, &roots, &|_| true, &options, &Silent).unwrap_err();
+    assert!(matches!(error, UnpackError::TimeUp(_)), "{error}");
+    assert!(!crate::archive::is_damage(&error));
+}
+
+#[test]
 fn a_sink_that_fails_ends_the_packing() {
     let from = tempfile::tempdir().unwrap();
     let groups = large_tree(from.path());
@@ -75,6 +106,7 @@ fn a_sink_that_fails_ends_the_packing() {
         let options = PackOptions {
             budget: &budget,
             threads: 3,
+            deadline: Deadline::never(),
         };
         let error = pack(FACTS, &groups, &options, &mut sink, &Silent).unwrap_err();
         assert!(matches!(error, PackError::Sink(_)), "{error}");

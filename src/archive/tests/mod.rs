@@ -18,7 +18,10 @@ use super::{
     Compression, Group, Member, OpenArchive, OpenError, PackError, PackOptions, Packed,
     UnpackError, UnpackOptions, Volume, budget::ByteBudget, open, pack, path::RelativePath, unpack,
 };
-use crate::stream::{ByteSink, RangedSource, Silent, StreamError};
+use crate::{
+    deadline::Deadline,
+    stream::{ByteSink, RangedSource, Silent, StreamError},
+};
 
 /// An archive in memory that counts what is read of it.
 struct Bytes {
@@ -103,6 +106,7 @@ fn pack_with(budget: u64, groups: &[Group]) -> Result<(Vec<u8>, Packed), PackErr
     let options = PackOptions {
         budget: &budget,
         threads: 3,
+        deadline: Deadline::never(),
     };
     let packed = pack(FACTS, groups, &options, &mut sink, &Silent)?;
     Ok((sink.bytes, packed))
@@ -147,6 +151,7 @@ fn unpack_opened(
     let options = UnpackOptions {
         budget: &budget,
         threads: 3,
+        deadline: Deadline::never(),
     };
     unpack(archive, source, &roots(to), select, &options, &Silent).map_err(Failure::Unpack)
 }

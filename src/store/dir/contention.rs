@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    tests::{Setting, granted, read, unfinished},
+    tests::{NEVER, Setting, granted, read, unfinished},
     *,
 };
 use crate::{environment::Environment, process::user_command};
@@ -33,14 +33,17 @@ fn use_heavily(directory: &Path, worker: &str) {
     for round in 0..ROUNDS {
         let store = crowded(directory);
         for key in [format!("key-{worker}-{round}"), format!("key-all-{round}")] {
-            if let Reservation::Granted(mut upload) = store.begin(&key).unwrap() {
+            if let Reservation::Granted(mut upload) = store.begin(&key, NEVER).unwrap() {
                 for piece in content(&key).chunks(1000) {
                     upload.write_all(piece.to_vec()).unwrap();
                 }
                 upload.finish().unwrap();
             }
         }
-        if let Some(found) = store.look_up("key-all", &["key-".to_owned()]).unwrap() {
+        if let Some(found) = store
+            .look_up("key-all", &["key-".to_owned()], NEVER)
+            .unwrap()
+        {
             match read(&store, &found) {
                 Ok(bytes) => assert!(bytes == content(&found.key), "{} is damaged", found.key),
                 Err(error) => assert!(matches!(error, StoreError::Gone { .. }), "{error}"),
@@ -122,7 +125,7 @@ fn processes_that_store_evict_and_look_up_at_once_agree() {
 #[ignore = "run and killed by a_process_killed_while_it_writes_leaves_the_old_state"]
 fn a_process_to_be_killed() {
     let store = crowded(&directory_of_parent());
-    let mut upload = granted(store.begin("key-killed"));
+    let mut upload = granted(store.begin("key-killed", NEVER));
     upload.write_all(vec![0; 1000]).unwrap();
     println!("\nwritten");
     // Until the parent kills this process; should the parent die first, its end of the pipe closes.
@@ -140,13 +143,13 @@ fn a_process_killed_while_it_writes_leaves_the_old_state() {
     assert_eq!(unfinished(directory.path()), 1, "its writer is alive");
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(store.look_up("key-killed", &[]).unwrap(), None);
+    assert_eq!(store.look_up("key-killed", &[], NEVER).unwrap(), None);
     assert_eq!(unfinished(directory.path()), 1);
 
     let store = crowded(directory.path());
     assert_eq!(unfinished(directory.path()), 0);
     assert!(matches!(
-        store.begin("key-killed").unwrap(),
+        store.begin("key-killed", NEVER).unwrap(),
         Reservation::Granted(_)
     ));
 }

@@ -41,7 +41,7 @@ use self::{layout::Layout, lock::StoreLock};
 use super::{
     Found, ProjectIdentity, Reservation, Store, StoreError, StoredName, Upload, name::check_key,
 };
-use crate::{policy::Scopes, stream::RangedSource};
+use crate::{deadline::Deadline, policy::Scopes, stream::RangedSource};
 
 /// Which directory, for whom, and within which bounds.
 #[derive(Clone, Debug)]
@@ -113,6 +113,27 @@ impl DirStore {
             .map_err(|source| StoreError::of_file("remove", path, source))
     }
 
+    fn find(
+        &self,
+        key: &str,
+        restore_keys: &[String],
+        deadline: Deadline,
+    ) -> Result<Option<Found>, StoreError> {
+        check_key(key)?;
+        restore_keys.iter().try_for_each(|key| check_key(key))?;
+        for scope in self.options.scopes.readable() {
+            deadline.check()?;
+            let directory = self.scope_directory(scope.as_str());
+            if let Some(found) = look_up_in(&directory, key, restore_keys)? {
+                return Ok(Some(Found {
+                    key: found,
+                    scope: scope.as_str().to_owned(),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
     fn scope_directory(&self, scope: &str) -> PathBuf {
         let project = StoredName::of(self.options.project.as_str());
         self.layout.scope(&project, &StoredName::of(scope))
@@ -124,26 +145,29 @@ impl Store for DirStore {
         format!("directory {}", self.options.directory.display())
     }
 
-    fn look_up(&self, key: &str, restore_keys: &[String]) -> Result<Option<Found>, StoreError> {
-        check_key(key)?;
-        restore_keys.iter().try_for_each(|key| check_key(key))?;
-        for scope in self.options.scopes.readable() {
-            let directory = self.scope_directory(scope.as_str());
-            if let Some(found) = look_up_in(&directory, key, restore_keys)? {
-                mark_used(&layout::entry_in(&directory, &found));
-                return Ok(Some(Found {
-                    key: found,
-                    scope: scope.as_str().to_owned(),
-                }));
-            }
+    fn look_up(
+        &self,
+        key: &str,
+        restore_keys: &[String],
+        deadline: Deadline,
+    ) -> Result<Option<Found>, StoreError> {
+        let found = self.find(key, restore_keys, deadline)?;
+        if let Some(found) = &found {
+            let directory = self.scope_directory(&found.scope);
+            mark_used(&layout::entry_in(&directory, &found.key));
         }
-        Ok(None)
+        Ok(found)
     }
 
-    fn open(&self, found: &Found) -> Result<Box<dyn RangedSource>, StoreError> {
+    fn peek(&self, prefix: &str, deadline: Deadline) -> Result<Option<Found>, StoreError> {
+        self.find(prefix, &[], deadline)
+    }
+
+    fn open(&self, found: &Found, deadline: Deadline) -> Result<Box<dyn RangedSource>, StoreError> {
         check_key(&found.key)?;
         let path = layout::entry_in(&self.scope_directory(&found.scope), &found.key);
-        Ok(Box::new(read::EntryFile::open(&path, &found.key)?))
+        let file = read::EntryFile::open(&path, &found.key, deadline)?;
+        Ok(Box::new(file))
     }
 
     fn discard(&self, found: &Found) -> Result<(), StoreError> {
@@ -156,7 +180,7 @@ impl Store for DirStore {
         Ok(())
     }
 
-    fn begin(&self, key: &str) -> Result<Reservation, StoreError> {
+    fn begin(&self, key: &str, deadline: Deadline) -> Result<Reservation, StoreError> {
         check_key(key)?;
         let directory = self.scope_directory(self.options.scopes.own().as_str());
         let path = layout::entry_in(&directory, key);
@@ -164,7 +188,9 @@ impl Store for DirStore {
             renew(&path);
             return Ok(Reservation::Taken);
         }
-        let upload = upload::DirUpload::begin(self.layout.clone(), directory, key, &self.options)?;
+        let options = &self.options;
+        let upload =
+            upload::DirUpload::begin(self.layout.clone(), directory, key, options, deadline)?;
         Ok(Reservation::Granted(Box::new(upload) as Box<dyn Upload>))
     }
 }

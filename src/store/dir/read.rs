@@ -3,18 +3,22 @@
 use std::{fs::File, io, path::Path};
 
 use super::StoreError;
-use crate::stream::{RangedSource, StreamError};
+use crate::{
+    deadline::Deadline,
+    stream::{RangedSource, StreamError},
+};
 
 /// An entry's file, open. It stays whole when the entry is evicted.
 #[derive(Debug)]
 pub(super) struct EntryFile {
     file: fs_err::File,
     total: u64,
+    deadline: Deadline,
 }
 
 impl EntryFile {
     /// Opens the entry called `key` at `path`.
-    pub(super) fn open(path: &Path, key: &str) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, key: &str, deadline: Deadline) -> Result<Self, StoreError> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => StoreError::Gone {
                 key: key.to_owned(),
@@ -23,7 +27,11 @@ impl EntryFile {
         };
         let file = fs_err::File::open(path).map_err(failed)?;
         let total = file.metadata().map_err(failed)?.len();
-        Ok(Self { file, total })
+        Ok(Self {
+            file,
+            total,
+            deadline,
+        })
     }
 }
 
@@ -33,6 +41,7 @@ impl RangedSource for EntryFile {
     }
 
     fn read_range(&self, offset: u64, length: usize) -> Result<Vec<u8>, StreamError> {
+        self.deadline.check()?;
         let failed = |source| StoreError::of_file("read", self.file.path(), source);
         let end = u64::try_from(length)
             .ok()

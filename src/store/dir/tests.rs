@@ -7,6 +7,8 @@ use rstest::rstest;
 use super::*;
 use crate::{policy::Scope, process::user_command};
 
+/// Time is no matter here.
+pub(super) const NEVER: Deadline = Deadline::never();
 const DEPS: &str = "hotcrate-v1-deps-";
 
 /// What a test says of its store; everything else is the same everywhere.
@@ -51,7 +53,7 @@ pub(super) fn granted(reservation: Result<Reservation, StoreError>) -> Box<dyn U
 
 /// Stores `content` under `key`, and returns where it lies.
 fn save(store: &DirStore, key: &str, content: &[u8]) -> PathBuf {
-    let mut upload = granted(store.begin(key));
+    let mut upload = granted(store.begin(key, NEVER));
     upload.write_all(content.to_vec()).unwrap();
     assert!(upload.finish().unwrap(), "{key} is there already");
     let scope = store.options.scopes.own().as_str();
@@ -66,12 +68,12 @@ fn set_times(path: &Path, used_at: i64, stored_at: i64) {
 
 fn look_up(store: &DirStore, key: &str, restore_keys: &[&str]) -> Option<String> {
     let restore_keys: Vec<_> = restore_keys.iter().map(|&key| key.to_owned()).collect();
-    let found = store.look_up(key, &restore_keys).unwrap();
+    let found = store.look_up(key, &restore_keys, NEVER).unwrap();
     found.map(|found| format!("{} in {}", found.key, found.scope))
 }
 
 pub(super) fn read(store: &DirStore, found: &Found) -> Result<Vec<u8>, StoreError> {
-    let source = store.open(found)?;
+    let source = store.open(found, NEVER)?;
     let length = usize::try_from(source.total()).unwrap();
     Ok(source.read_range(0, length).unwrap())
 }
@@ -97,14 +99,14 @@ pub(super) fn unfinished(directory: &Path) -> usize {
 fn what_was_stored_is_read_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
-    let mut upload = granted(store.begin("key"));
+    let mut upload = granted(store.begin("key", NEVER));
     upload.write_all(b"hot".to_vec()).unwrap();
     upload.write_all(b"crate".to_vec()).unwrap();
     assert_eq!(look_up(&store, "key", &[]), None);
     assert!(upload.finish().unwrap());
 
-    let found = store.look_up("key", &[]).unwrap().unwrap();
-    let source = store.open(&found).unwrap();
+    let found = store.look_up("key", &[], NEVER).unwrap().unwrap();
+    let source = store.open(&found, NEVER).unwrap();
     assert_eq!(source.total(), 8);
     assert_eq!(source.read_range(3, 5).unwrap(), b"crate");
     assert_eq!(source.read_range(8, 0).unwrap(), b"");
@@ -139,7 +141,7 @@ fn the_entry_finished_last_is_the_newest_whichever_was_written_last() {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
     // Were the clock too coarse to tell, the name would decide, and decide against it.
-    let [mut last, mut first] = ["a-1", "a-2"].map(|key| granted(store.begin(key)));
+    let [mut last, mut first] = ["a-1", "a-2"].map(|key| granted(store.begin(key, NEVER)));
     last.write_all(b"1".to_vec()).unwrap();
     first.write_all(b"1".to_vec()).unwrap();
     assert!(first.finish().unwrap());
@@ -157,7 +159,7 @@ fn an_entry_that_a_job_would_store_again_becomes_the_newest() {
         look_up(&store, "deps-", &[]).as_deref(),
         Some("deps-poor in local")
     );
-    let answer = store.begin("deps-rich").unwrap();
+    let answer = store.begin("deps-rich", NEVER).unwrap();
     assert!(matches!(answer, Reservation::Taken));
     assert_eq!(
         look_up(&store, "deps-", &[]).as_deref(),
@@ -244,6 +246,38 @@ fn projects_and_scopes_of_any_name_do_not_see_each_other() {
 }
 
 #[test]
+fn a_peek_is_no_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Setting::in_directory(directory.path()).open();
+    set_times(&save(&store, "a-old", b"1"), 10, 10);
+    set_times(&save(&store, "a-new", b"1"), 20, 20);
+    let found = store.peek("a-", NEVER).unwrap();
+    assert_eq!(found.unwrap().key, "a-new");
+    let entries = store.entries().unwrap();
+    assert!(
+        entries
+            .iter()
+            .all(|entry| entry.used_at == entry.created_at)
+    );
+}
+
+#[test]
+fn a_deadline_that_passed_ends_everything_that_can_take_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Setting::in_directory(directory.path()).open();
+    save(&store, "key", b"1");
+    let passed = Deadline::after(Duration::ZERO, "restore-timeout");
+    let time_up = |error: StoreError| matches!(error, StoreError::TimeUp(_));
+    assert!(store.look_up("key", &[], passed).is_err_and(time_up));
+    let source = store.open(&found("key"), passed).unwrap();
+    assert!(source.read_range(0, 1).is_err());
+    let mut upload = granted(store.begin("other", passed));
+    assert!(upload.write_all(vec![1]).is_err());
+    drop(upload);
+    assert_eq!(unfinished(directory.path()), 0);
+}
+
+#[test]
 fn a_lookup_is_a_use_and_changes_nothing_about_which_entry_is_newest() {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
@@ -297,7 +331,7 @@ fn an_entry_larger_than_the_store_is_refused_while_it_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
     save(&store, "small", b"1");
-    let mut upload = granted(store.begin("large"));
+    let mut upload = granted(store.begin("large", NEVER));
     upload.write_all(vec![0; 1000]).unwrap();
     let error = upload.write_all(vec![0]).unwrap_err();
     insta::assert_snapshot!(error, @"the entry needs more than the store's limit of 1000 bytes");
@@ -313,7 +347,7 @@ fn an_entry_larger_than_the_store_is_refused_while_it_is_written() {
 fn an_abandoned_upload_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
-    let mut upload = granted(store.begin("key"));
+    let mut upload = granted(store.begin("key", NEVER));
     upload.write_all(vec![0; 10]).unwrap();
     assert_eq!(unfinished(directory.path()), 1);
     drop(upload);
@@ -325,22 +359,25 @@ fn an_abandoned_upload_leaves_nothing() {
 fn of_two_uploads_of_a_key_the_first_to_finish_stays() {
     let directory = tempfile::tempdir().unwrap();
     let [one, other] = [(); 2].map(|()| Setting::in_directory(directory.path()).open());
-    let mut first = granted(one.begin("key"));
-    let mut second = granted(other.begin("key"));
+    let mut first = granted(one.begin("key", NEVER));
+    let mut second = granted(other.begin("key", NEVER));
     second.write_all(b"second".to_vec()).unwrap();
     first.write_all(b"first".to_vec()).unwrap();
     assert!(second.finish().unwrap());
     assert!(!first.finish().unwrap());
     assert_eq!(read(&one, &found("key")).unwrap(), b"second");
     assert_eq!(unfinished(directory.path()), 0);
-    assert!(matches!(one.begin("key").unwrap(), Reservation::Taken));
+    assert!(matches!(
+        one.begin("key", NEVER).unwrap(),
+        Reservation::Taken
+    ));
 }
 
 #[test]
 fn opening_clears_away_what_nobody_writes_any_more_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
-    let mut upload = granted(store.begin("alive"));
+    let mut upload = granted(store.begin("alive", NEVER));
     let aside = store.layout.unfinished();
     fs_err::write(aside.join("dead.x.part"), "half an entry").unwrap();
     fs_err::write(aside.join("stranger"), "not ours").unwrap();
@@ -369,7 +406,7 @@ fn an_open_entry_is_read_to_its_end_while_it_is_evicted() {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
     set_times(&save(&store, "key", &[7; 600]), 1, 1);
-    let source = store.open(&found("key")).unwrap();
+    let source = store.open(&found("key"), NEVER).unwrap();
     save(&store, "other", &[0; 600]);
     assert_eq!(keys(&store), ["other"]);
     assert_eq!(source.read_range(0, 600).unwrap(), [7; 600]);
@@ -423,10 +460,14 @@ fn what_is_no_key_is_refused_at_every_door(#[case] key: &str) {
     let directory = tempfile::tempdir().unwrap();
     let store = Setting::in_directory(directory.path()).open();
     let invalid = |error| matches!(error, StoreError::InvalidKey { .. });
-    assert!(store.look_up(key, &[]).is_err_and(invalid));
-    assert!(store.look_up(DEPS, &[key.to_owned()]).is_err_and(invalid));
+    assert!(store.look_up(key, &[], NEVER).is_err_and(invalid));
+    assert!(
+        store
+            .look_up(DEPS, &[key.to_owned()], NEVER)
+            .is_err_and(invalid)
+    );
     assert!(read(&store, &found(key)).is_err_and(invalid));
-    assert!(store.begin(key).is_err_and(invalid));
+    assert!(store.begin(key, NEVER).is_err_and(invalid));
 }
 
 #[test]
@@ -436,11 +477,11 @@ fn a_lock_that_another_process_does_not_release_is_an_error_that_names_it() {
     store.options.lock_wait = Duration::ZERO;
     save(&store, "before", b"1");
     let entry = store.entries().unwrap().remove(0);
-    let upload = granted(store.begin("key"));
+    let upload = granted(store.begin("key", NEVER));
     let lock = StoreLock::acquire(&store.layout.lock(), Duration::ZERO).unwrap();
 
     let locked = |error| matches!(error, StoreError::Locked { .. });
-    assert!(store.begin("other").is_err_and(locked));
+    assert!(store.begin("other", NEVER).is_err_and(locked));
     assert!(store.remove(&entry).is_err_and(locked));
     assert!(upload.finish().is_err_and(locked));
     assert_eq!(look_up(&store, "before", &[]).unwrap(), "before in local");
@@ -460,7 +501,7 @@ fn a_file_in_the_way_is_an_error_that_names_it() {
     let store = Setting::in_directory(directory.path()).open();
     fs_err::create_dir(directory.path().join("store-v1")).unwrap();
     fs_err::write(directory.path().join("store-v1/tmp"), "").unwrap();
-    let error = store.begin("key").err().unwrap();
+    let error = store.begin("key", NEVER).err().unwrap();
     assert!(matches!(error, StoreError::File { .. }), "{error}");
 }
 
@@ -506,7 +547,7 @@ fn a_full_disk_is_an_error_of_its_own_and_leaves_nothing() {
     }
     .open();
     save(&store, "before", &[7; 1000]);
-    let mut upload = granted(store.begin("large"));
+    let mut upload = granted(store.begin("large", NEVER));
     let error = upload.write_all(vec![0; 1 << 20]).unwrap_err();
     let error = error.downcast::<StoreError>().unwrap();
     assert!(matches!(*error, StoreError::NoSpace { .. }), "{error}");
@@ -531,7 +572,7 @@ fn a_read_only_store_answers_and_takes_nothing() {
     assert_eq!(look_up(&store, "key", &[]).unwrap(), "key in local");
     assert_eq!(read(&store, &found("key")).unwrap(), b"1");
     let read_only = |error| matches!(error, StoreError::ReadOnly { .. });
-    assert!(store.begin("other").is_err_and(read_only));
+    assert!(store.begin("other", NEVER).is_err_and(read_only));
     assert!(
         store
             .remove(&store.entries().unwrap()[0])

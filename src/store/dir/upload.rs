@@ -18,7 +18,10 @@ use super::{
     layout::{Layout, entry_in},
     lock::StoreLock,
 };
-use crate::stream::{ByteSink, StreamError};
+use crate::{
+    deadline::Deadline,
+    stream::{ByteSink, StreamError},
+};
 
 /// An entry that is being written. Dropping it removes what was written.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub(super) struct DirUpload {
     key: String,
     max_bytes: u64,
     lock_wait: Duration,
+    deadline: Deadline,
     /// `None` once a write failed: the rest would make an entry with a hole.
     file: Option<NamedTempFile>,
     written: u64,
@@ -40,9 +44,10 @@ impl DirUpload {
         scope_directory: PathBuf,
         key: &str,
         options: &DirOptions,
+        deadline: Deadline,
     ) -> Result<Self, StoreError> {
         layout.create()?;
-        let lock = StoreLock::acquire(&layout.lock(), options.lock_wait)?;
+        let lock = StoreLock::acquire(&layout.lock(), deadline.bound(options.lock_wait))?;
         let directory = layout.unfinished();
         let failed = |source| StoreError::of_file("create a file in", &directory, source);
         let file = create_unfinished(&directory, key).map_err(failed)?;
@@ -57,6 +62,7 @@ impl DirUpload {
             key: key.to_owned(),
             max_bytes: options.max_bytes,
             lock_wait: options.lock_wait,
+            deadline,
             file: Some(file),
             written: 0,
         })
@@ -64,6 +70,7 @@ impl DirUpload {
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let mut file = self.file.take().ok_or_else(|| self.incomplete())?;
+        self.deadline.check()?;
         let written = self.written.saturating_add(bytes.len() as u64);
         if written > self.max_bytes {
             return Err(StoreError::TooLarge {
@@ -98,7 +105,8 @@ impl Upload for DirUpload {
             .sync_all()
             .map_err(|source| StoreError::of_file("write", file.path(), source))?;
 
-        let lock = StoreLock::acquire(&self.layout.lock(), self.lock_wait)?;
+        let lock_wait = self.deadline.bound(self.lock_wait);
+        let lock = StoreLock::acquire(&self.layout.lock(), lock_wait)?;
         let destination = entry_in(&self.scope_directory, &self.key);
         fs_err::create_dir_all(&self.scope_directory)
             .map_err(|source| StoreError::of_file("create", &self.scope_directory, source))?;
