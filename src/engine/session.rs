@@ -113,13 +113,14 @@ impl<'run> Session<'run> {
     pub fn restore(&self, report: &mut RunReport) -> RunState {
         let deadline = Deadline::after(self.settings.restore_timeout, RESTORE_TIMEOUT);
         let mut state = RunState::new(&self.settings.project, SystemTime::now());
-        let mut tools_before = tools::snapshot(&self.project.cargo_home);
         for root in self.roots() {
             if let Err(error) = place::remove_stale(&root) {
                 let detail = format!("stale staging stays: {error}");
                 self.console.detail(&detail);
             }
         }
+        // Behind the cleaning: what a killed run left is nobody's.
+        let mut tools_before = tools::snapshot(&self.project.cargo_home);
         let targets = self.project.roots.iter();
         let present = targets.filter(|root| root.directory.is_dir());
         let present: BTreeSet<_> = present.map(|root| root.name.clone()).collect();

@@ -7,7 +7,8 @@
 //! Invariants: nothing that existed before is deleted, overwritten or merged with; a piece is in the root with all of
 //! its files, or with none. A failure rolls the piece in hand back. A kill can leave the first files of one piece
 //! behind, never its last: since the file that makes a piece count (Cargo's fingerprint) comes last, Cargo takes such
-//! leftovers for an unfinished compile. Staging of processes that died is removed by the next [`remove_stale`].
+//! leftovers for an unfinished compile. Staging of processes that died is removed by the next [`remove_stale`], which also
+//! takes back tools that were put in place and not recorded yet.
 
 mod disk;
 mod locks;
@@ -15,6 +16,7 @@ mod moves;
 mod put;
 mod staging;
 mod tools;
+mod unrecorded;
 
 use std::{io, path::PathBuf, time::Duration};
 

@@ -23,7 +23,7 @@ use std::{
 
 use fs_err as fs;
 
-use super::PlaceError;
+use super::{PlaceError, unrecorded};
 
 /// How the names of all staging directories begin.
 pub const STAGING_PREFIX: &str = ".hotcrate-stage-";
@@ -89,6 +89,11 @@ impl Staging {
     pub(super) fn aside(&self, name: &str) -> PathBuf {
         self.directory.join(format!("aside-{name}"))
     }
+
+    /// A path for a file of hotcrate's own that goes with the directory.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
 }
 
 impl Drop for Staging {
@@ -142,7 +147,9 @@ fn remove_if_stale(directory: &Path) -> bool {
     };
     match lock.try_lock() {
         // The file may have been removed, and its lock let go, between opening and locking.
-        Ok(()) if lock_file.exists() => dispose(directory, Some(lock)).is_ok(),
+        Ok(()) if lock_file.exists() => unrecorded::take_back(directory)
+            .and_then(|()| dispose(directory, Some(lock)))
+            .is_ok(),
         Ok(()) | Err(_) => false,
     }
 }

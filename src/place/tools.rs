@@ -2,8 +2,9 @@
 //!
 //! Invariants: a binary is added only where there is none, a record only with its binaries and only where none is
 //! changed by it. The metadata files are replaced by whole new ones, written aside, while Cargo's own locks on them are
-//! held. If they can't be, the binaries are taken back. A kill between the two leaves binaries without records, for
-//! which `cargo install` asks for `--force`; the other order would leave what cargo-binstall takes for installed.
+//! held. If they can't be, the binaries are taken back. A kill between the two leaves binaries without records, which the
+//! next run takes back by a note in the staging directory ([`super::unrecorded`]); the other order would leave what
+//! cargo-binstall takes for installed.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +15,7 @@ use std::{
 
 use fs_err as fs;
 
-use super::{CargoLocks, Piece, PlaceError, Staging, place_pieces, put::take_back};
+use super::{CargoLocks, Piece, PlaceError, Staging, place_pieces, put::take_back, unrecorded};
 use crate::tier::{
     InstallRecord, Records, Tool,
     records::{BINSTALL_JSON, CRATES_TOML, CRATES2_JSON},
@@ -78,6 +79,7 @@ pub fn merge_tools(
     let pieces: Vec<_> = candidates.iter().map(|tool| piece(tool)).collect();
     let bin = home.join("bin");
     fs::create_dir_all(&bin).map_err(PlaceError::file("create", bin))?;
+    unrecorded::note(staging, &candidates).map_err(PlaceError::file("note tools in", home))?;
     let outcome = place_pieces(staging, &pieces)?;
     for index in outcome.placed.iter().copied() {
         if let Some(record) = &candidates[index].record {
@@ -96,6 +98,7 @@ pub fn merge_tools(
         }
         return Err(failure);
     }
+    unrecorded::forget(staging);
     merged.placed = outcome
         .placed
         .iter()

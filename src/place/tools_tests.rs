@@ -5,6 +5,7 @@ use std::{ffi::OsStr, process::Output};
 use super::*;
 use crate::{
     archive::path::RelativePath,
+    place::remove_stale,
     process::user_command,
     tier::{
         ToolsBefore,
@@ -265,4 +266,73 @@ fn metadata_that_is_a_link_stays_one() {
             .is_symlink()
     );
     assert!(fs::read_to_string(real).unwrap().contains("any"));
+}
+
+/// Puts `tools` in place without their records, and leaves the staging directory of a process that was killed then.
+fn place_and_be_killed(tools: &[Tool], from: &Path, to: &Path) {
+    let staging = Staging::create(to).unwrap();
+    fs::create_dir(staging.path().join("bin")).unwrap();
+    fs::create_dir_all(to.join("bin")).unwrap();
+    for file in tools.iter().flat_map(|tool| &tool.files) {
+        fs::copy(file.path.below(from), file.path.below(staging.path())).unwrap();
+    }
+    unrecorded::note(&staging, &tools.iter().collect::<Vec<_>>()).unwrap();
+    let pieces: Vec<_> = tools.iter().map(piece).collect();
+    assert_eq!(
+        place_pieces(&staging, &pieces).unwrap().placed.len(),
+        tools.len()
+    );
+    let dead = to.join(format!("{}1-2-3", super::super::STAGING_PREFIX));
+    fs::create_dir(&dead).unwrap();
+    let living = staging.path().parent().unwrap();
+    for name in ["lock", "unrecorded.json"] {
+        fs::copy(living.join(name), dead.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_kill_between_a_binary_and_its_record_leaves_nothing_that_cargo_install_refuses() {
+    let project = tempfile::tempdir().unwrap();
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert!(
+        cargo_install(project.path(), first.path(), "killed")
+            .status
+            .success()
+    );
+    let tools = new_tools(&ToolsBefore::default(), first.path()).tools;
+    place_and_be_killed(&tools, first.path(), second.path());
+    assert!(second.path().join("bin/killed").exists());
+
+    assert_eq!(remove_stale(second.path()).unwrap(), 1);
+    assert!(!second.path().join("bin/killed").exists());
+    let again = cargo_install(project.path(), second.path(), "killed");
+    assert!(again.status.success(), "{}", text(&again.stderr));
+}
+
+#[test]
+fn of_what_a_killed_process_placed_only_its_own_files_without_records_are_taken_back() {
+    let tools = [tool("recorded"), tool("replaced"), tool("bare")];
+    let (from, to) = homes(&tools);
+    place_and_be_killed(&tools, from.path(), to.path());
+    let record = "[v1]\n\"recorded 1.0.0 (registry+https://example.com)\" = [\"recorded\"]\n";
+    fs::write(to.path().join(CRATES_TOML), record).unwrap();
+    fs::write(to.path().join("bin/replaced"), "by somebody else").unwrap();
+
+    assert_eq!(remove_stale(to.path()).unwrap(), 1);
+    assert!(to.path().join("bin/recorded").exists());
+    assert!(to.path().join("bin/replaced").exists());
+    assert!(!to.path().join("bin/bare").exists());
+}
+
+#[test]
+fn while_the_records_cannot_be_read_nothing_is_taken_back() {
+    let tools = [tool("any")];
+    let (from, to) = homes(&tools);
+    place_and_be_killed(&tools, from.path(), to.path());
+    fs::write(to.path().join(CRATES_TOML), "[v1").unwrap();
+    assert_eq!(remove_stale(to.path()).unwrap(), 0);
+    assert!(to.path().join("bin/any").exists());
+    fs::write(to.path().join(CRATES_TOML), "").unwrap();
+    assert_eq!(remove_stale(to.path()).unwrap(), 1);
+    assert!(!to.path().join("bin/any").exists());
 }

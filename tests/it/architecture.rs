@@ -80,7 +80,7 @@ const SHARED_TYPES: [&str; 10] = [
 ];
 
 /// A module and one that it may know although the layers forbid it, with the reason.
-const EXCEPTIONS: [(&str, &str, &str); 6] = [
+const EXCEPTIONS: [(&str, &str, &str); 7] = [
     ("commands", "cli", "dispatches on the parsed command line"),
     ("freshness", "unit", "asks units what they read"),
     ("main", "cli", "parses it"),
@@ -94,6 +94,7 @@ const EXCEPTIONS: [(&str, &str, &str); 6] = [
         "tier",
         "records are merged, and not put in place as files",
     ),
+    ("place::unrecorded", "tier", "takes back what has no record"),
     (
         "state",
         "tier::tools",
