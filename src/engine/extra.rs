@@ -9,7 +9,10 @@ use crate::{
     place::{LockPlace, Staging, place_where_empty},
     policy::Novelty,
     state::RunState,
-    tier::{TierName, extra::ExtraRoots},
+    tier::{
+        TierName,
+        extra::{self, ExtraRoots},
+    },
 };
 
 /// The directories that the user listed.
@@ -72,6 +75,10 @@ impl TierWork for ExtraWork {
                 }
             };
             collected.notes.extend(tree.notes);
+            // Nothing is no content: what comes into it later is new.
+            if tree.files.is_empty() {
+                continue;
+            }
             collected.raw_bytes += tree.files.iter().map(|file| file.bytes).sum::<u64>();
             let members = tree.files.iter().map(|file| Member {
                 name: root.name.join(&file.path),
@@ -83,13 +90,39 @@ impl TierWork for ExtraWork {
             });
             written.push(root.written.clone());
         }
-        let restored = state.and_then(|state| state.restored.get(&TierName::Extra));
-        if !written.is_empty() && restored.is_none_or(|entry| !entry.exact) {
-            collected.novelty = Novelty::New {
-                why: "nothing is stored for this lockfile".to_owned(),
-            };
-        }
+        collected.novelty = novelty(&written, state);
+        collected.set = Some(extra::set(&written));
         collected.contents = Contents::Extra(written);
         Ok(collected)
+    }
+}
+
+/// The directories of a restored entry of this lockfile are not stored again, whatever came into them.
+fn novelty(held: &[String], state: Option<&RunState>) -> Novelty {
+    let restored = state
+        .and_then(|state| state.restored.get(&TierName::Extra))
+        .filter(|entry| entry.exact)
+        .map(|entry| directories(&entry.facts));
+    let new: Vec<_> = held
+        .iter()
+        .filter(|written| !restored.is_some_and(|restored| restored.contains(written)))
+        .map(String::as_str)
+        .collect();
+    match restored {
+        _ if new.is_empty() => Novelty::Unchanged,
+        None => Novelty::New {
+            why: "nothing is stored for this lockfile".to_owned(),
+        },
+        Some(_) => Novelty::New {
+            why: format!("not stored yet: {}", new.join(", ")),
+        },
+    }
+}
+
+/// The directories that an entry holds, as the user wrote them.
+fn directories(facts: &EntryFacts) -> &[String] {
+    match &facts.contents {
+        Contents::Extra(directories) => directories,
+        Contents::Registry(_) | Contents::Target { .. } | Contents::Tools(_) => &[],
     }
 }

@@ -22,7 +22,7 @@
 //! | `deps` | platform, toolchain, env, job, lock, *set* | platform, toolchain, env |
 //! | `workspace` | platform, toolchain, env, job, interface, tree | all but tree |
 //! | `tools` | platform, job, *set* | platform |
-//! | `extra` | platform, job, list, lock | platform, job, list |
+//! | `extra` | platform, job, list, lock, *set* | platform, job, list |
 //!
 //! In no key: the image's weekly version (it stands in the header), the checkout's path outside of `platform`, the
 //! release of hotcrate.
@@ -179,7 +179,7 @@ impl KeyFacts {
                 self.lock(),
             ],
             least: 3,
-            open_ended: false,
+            open_ended: true,
         }
     }
 
@@ -400,7 +400,7 @@ mod tests {
         deps: platform-toolchain-env-job-lock-set, at least (platform-toolchain-env)
         workspace: platform-toolchain-env-job-interface-tree, at least (platform-toolchain-env-job-interface)
         tools: platform-job-set, at least (platform)
-        extra: platform-job-list-lock, at least (platform-job-list)
+        extra: platform-job-list-lock-set, at least (platform-job-list)
         ");
     }
 
@@ -413,7 +413,7 @@ mod tests {
         hotcrate-v1-deps-dc267d6a-9eb8716d-b3677fde-7fd7787e-05b6b3bc-
         hotcrate-v1-workspace-8a153bf4-9eb8716d-b3677fde-7fd7787e-06eba26c-ca6f0582
         hotcrate-v1-tools-dc267d6a-7fd7787e-
-        hotcrate-v1-extra-dc267d6a-7fd7787e-e265ed11-05b6b3bc
+        hotcrate-v1-extra-dc267d6a-7fd7787e-e265ed11-05b6b3bc-
         ");
     }
 

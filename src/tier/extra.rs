@@ -3,6 +3,10 @@
 //! Invariant: a root's name depends on what the user wrote, never on where it leads on this machine, so that an entry
 //! of one machine fits another. A directory that holds far more than a cache (`/`, HOME, what the project lies in) is
 //! refused: restoring into it could not be undone, and packing it would take credentials along.
+//!
+//! An entry says which of the listed directories it holds, and its key ends in a digest of that: an entry can't be
+//! changed once it is stored, so a directory that came to be only later needs a key of its own. What lies in the
+//! directories is in no key: as long as the lockfile stays, so does the entry.
 
 use std::{
     collections::BTreeMap,
@@ -123,6 +127,12 @@ impl ExtraRoots {
                 .map(|root| Fact::new("directory", &root.written)),
         )
     }
+}
+
+/// What an entry holds, as the last part of its key: the directories, as the user wrote them.
+pub fn set(held: &[String]) -> KeyPart {
+    let facts = held.iter().map(|written| Fact::new("directory", written));
+    KeyPart::new(PartName::Set, facts)
 }
 
 impl ExtraRoot {

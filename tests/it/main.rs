@@ -17,6 +17,8 @@ mod support;
 
 // Each of these needs a POSIX shell as the command that hotcrate runs.
 #[cfg(unix)]
+mod cache_directories;
+#[cfg(unix)]
 mod commands;
 #[cfg(unix)]
 mod concurrency;
