@@ -11,6 +11,7 @@
 //!                              ├─▶ archive   packing and unpacking
 //!                              ├─▶ place     putting in place, all or nothing
 //!                              ├─▶ store     where entries live
+//!                              ├─▶ inventory what a repository holds, and what to delete  [pure]
 //!                              └─▶ report    what people are told                          [pure]
 //! ```
 //!
@@ -31,6 +32,7 @@ pub mod entry;
 pub mod environment;
 pub mod fail_open;
 pub mod freshness;
+pub mod inventory;
 pub mod key;
 pub mod place;
 pub mod platform_directory;

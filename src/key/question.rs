@@ -6,7 +6,7 @@ use super::KeyPart;
 use crate::tier::TierName;
 
 /// The first piece of every key: changes when old entries must not be read any more.
-const KEY_VERSION: &str = "hotcrate-v1";
+pub(super) const KEY_VERSION: &str = "hotcrate-v1";
 
 /// What one tier asks the store for: the parts of its key that are known before anything is restored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

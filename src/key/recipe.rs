@@ -261,7 +261,7 @@ mod tests {
     use proptest::{prelude::*, sample::subsequence};
 
     use super::*;
-    use crate::key::{Match, compare};
+    use crate::key::{Match, ParsedKey, compare};
 
     fn facts() -> KeyFacts {
         let list = |facts: &[(&str, &str)]| -> Vec<Fact> {
@@ -431,6 +431,22 @@ mod tests {
     fn an_entry_answers_its_own_question_exactly() {
         for question in questions(&facts()) {
             assert_eq!(compare(&question.parts, &question), Match::Exact);
+        }
+    }
+
+    #[test]
+    fn every_key_is_read_back_into_the_parts_that_it_was_made_of() {
+        for question in questions(&facts()) {
+            let set = KeyPart::new(PartName::Set, [Fact::new("entry", "1")]);
+            let set = question.open_ended.then_some(&set);
+            let parsed = ParsedKey::parse(&question.full_key(set)).expect("it is a key");
+            let parts: Vec<_> = question
+                .parts
+                .iter()
+                .chain(set)
+                .map(|part| (part.name, part.digest().short()))
+                .collect();
+            assert_eq!((parsed.tier, parsed.parts), (question.tier, parts));
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::tier::TierName;
 
 pub use plan::{PartPlan, PlanReport, RootPlan, SavePlan, TierPlan, render_plan};
-pub use text::{render_bytes, render_lines, render_seconds};
+pub use text::{render_age, render_bytes, render_lines, render_seconds};
 
 /// The version of the JSON that `--report` writes. New fields do not change it.
 pub const SCHEMA: u32 = 1;

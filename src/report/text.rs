@@ -1,6 +1,7 @@
 //! A report as lines of text, for logs and terminals.
 
 use bytesize::ByteSize;
+use jiff::SignedDuration;
 
 use super::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport, TierReport};
 use crate::tier::TierName;
@@ -17,6 +18,18 @@ pub fn render_seconds(seconds: f64) -> String {
     } else {
         format!("{seconds:.1} s")
     }
+}
+
+/// A time span as people read it, in the largest unit that it fills: `3 days`, `1 hour`, `20 minutes`.
+pub fn render_age(age: SignedDuration) -> String {
+    let minutes = age.as_mins().max(0);
+    let (count, unit) = match minutes {
+        0..60 => (minutes, "minute"),
+        60..2880 => (minutes / 60, "hour"),
+        _ => (minutes / 1440, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
 }
 
 /// The closing lines: one a tier, and one for the units.

@@ -29,7 +29,7 @@ enum Layer {
 }
 
 /// Every module of `src`, by its path; the longest that fits counts.
-const LAYERS: [(&str, Layer); 30] = [
+const LAYERS: [(&str, Layer); 31] = [
     ("archive", Layer::Effects),
     ("archive::path", Layer::Words),
     ("cli", Layer::Top),
@@ -41,6 +41,7 @@ const LAYERS: [(&str, Layer); 30] = [
     ("environment", Layer::Words),
     ("fail_open", Layer::Wiring),
     ("freshness", Layer::Effects),
+    ("inventory", Layer::Pure),
     ("key", Layer::Pure),
     ("key::digest", Layer::Words),
     ("key::Digest", Layer::Words),
