@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
-    Args, Parser, Subcommand,
+    Args, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser as _},
 };
 
@@ -29,6 +29,26 @@ pub enum Command {
     Save(CommonArguments),
     /// Prints every tier's key and what is behind it, and whether a run would save. Touches nothing.
     Plan(PlanArguments),
+    /// What `dist/launcher.cjs` calls on a runner: settings come from the action's inputs.
+    #[command(hide = true)]
+    Action(ActionArguments),
+}
+
+/// Options of `action`.
+#[derive(Debug, Args)]
+pub struct ActionArguments {
+    /// Which half of the action's step to run.
+    #[arg(value_enum)]
+    pub stage: Stage,
+}
+
+/// The halves of an action's step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// Where the step stands in the job.
+    Main,
+    /// At the job's end.
+    Post,
 }
 
 /// Options of `run`.

@@ -1,4 +1,4 @@
-//! What is said while hotcrate works: plain lines in a log, progress bars in a terminal.
+//! What is said while hotcrate works: plain lines in a log, progress bars in a terminal, annotations on a runner.
 //!
 //! Everything goes to standard error, so that a command's own output stays what it is. A line that cannot be
 //! written (a closed pipe) is lost, and nothing else happens.
@@ -11,15 +11,30 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{report::render_bytes, settings::Verbosity, stream::Progress};
+use crate::{
+    report::render_bytes,
+    runner::workflow_command::{self, Annotation},
+    settings::Verbosity,
+    stream::Progress,
+};
 
 /// How often a long transfer says in a log how far it is.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How what matters is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marks {
+    /// By a word in front.
+    Words,
+    /// By the commands that a runner of GitHub makes annotations and collapsed groups of.
+    Runner,
+}
 
 /// The user's end of hotcrate.
 #[derive(Debug)]
 pub struct Console {
     verbosity: Verbosity,
+    marks: Marks,
     draws_bars: bool,
     warnings: Mutex<Vec<String>>,
 }
@@ -29,9 +44,29 @@ impl Console {
     pub fn new(verbosity: Verbosity) -> Self {
         Self {
             verbosity,
+            marks: Marks::Words,
             draws_bars: verbosity != Verbosity::Quiet && io::stderr().is_terminal(),
             warnings: Mutex::default(),
         }
+    }
+
+    /// A console whose reader is a runner: warnings and errors become annotations.
+    pub fn for_runner(verbosity: Verbosity) -> Self {
+        Self {
+            verbosity,
+            marks: Marks::Runner,
+            draws_bars: false,
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// Begins a part of the log that a runner shows collapsed; dropping what comes back ends it. Groups don't nest.
+    pub fn group(&self, title: &str) -> LogGroup {
+        let speaks = self.marks == Marks::Runner && self.verbosity != Verbosity::Quiet;
+        if speaks {
+            write_raw(&workflow_command::group_line(title));
+        }
+        LogGroup { speaks }
     }
 
     /// Says what happens.
@@ -53,15 +88,27 @@ impl Console {
         self.line(&format!("note: {text}"));
     }
 
+    /// Says what the user should hear of though nothing went wrong, even where a log is read by nobody.
+    pub fn notice(&self, text: &str) {
+        self.mark(Annotation::Notice, "notice", text);
+    }
+
     /// Warns of trouble with the cache, and keeps the warning for the report.
     pub fn trouble(&self, text: &str) {
-        write_line(&format!("warning: {text}"));
+        self.mark(Annotation::Warning, "warning", text);
         self.lock_warnings().push(text.to_owned());
     }
 
     /// Says why hotcrate cannot do what it was asked for.
     pub fn error(&self, text: &str) {
-        write_line(&format!("error: {text}"));
+        self.mark(Annotation::Error, "error", text);
+    }
+
+    fn mark(&self, annotation: Annotation, word: &str, text: &str) {
+        match self.marks {
+            Marks::Words => write_line(&format!("{word}: {text}")),
+            Marks::Runner => write_raw(&annotation.line(text)),
+        }
     }
 
     /// Whether there was trouble with the cache.
@@ -140,8 +187,32 @@ impl Drop for Transfer {
     }
 }
 
+/// A collapsed part of a runner's log, until it is dropped.
+#[derive(Debug)]
+#[must_use = "the group ends when this is dropped"]
+pub struct LogGroup {
+    speaks: bool,
+}
+
+impl Drop for LogGroup {
+    fn drop(&mut self) {
+        if self.speaks {
+            write_raw(&workflow_command::end_group_line());
+        }
+    }
+}
+
+/// Every line of `text` is marked as ours, so that none can begin like a command to a runner.
 fn write_line(text: &str) {
-    // One write a line: lines of several threads must not mix.
-    let line = format!("hotcrate: {text}\n");
-    let _closed_pipe = io::stderr().lock().write_all(line.as_bytes());
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| format!("hotcrate: {line}"))
+        .collect();
+    write_raw(&lines.join("\n"));
+}
+
+fn write_raw(lines: &str) {
+    // One write: lines of several threads must not mix.
+    let text = format!("{lines}\n");
+    let _closed_pipe = io::stderr().lock().write_all(text.as_bytes());
 }

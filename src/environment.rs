@@ -40,6 +40,13 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
+    /// The same, with `name` set to `value`.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
     /// All variables whose names are UTF-8, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &OsStr)> {
         self.0

@@ -1,9 +1,9 @@
 //! The only place where trouble with the cache becomes a warning.
 //!
-//! Invariant: what is attempted here never ends the process, whatever happens in it: an error and a panic alike
-//! come out as one line of text for the user.
+//! Invariant: what is attempted here never ends the process, whatever happens in it: an error, a panic and a deadline
+//! that passes come out as one line of text for the user.
 
-use std::{any::Any, panic};
+use std::{any::Any, panic, sync::mpsc, thread, time::Duration};
 
 /// Trouble that was caught, worded for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,31 @@ pub fn attempt<T>(attempted: &str, work: impl FnOnce() -> anyhow::Result<T>) -> 
             panic_message(payload.as_ref())
         ))),
     }
+}
+
+/// The same with a deadline: after `limit`, `work` is left to itself. It goes on until the process ends, which has to be
+/// soon, and its end is like a kill: what it was putting in place is there in whole pieces or not at all.
+pub fn attempt_within<T: Send + 'static>(
+    attempted: &'static str,
+    limit: Duration,
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, Trouble> {
+    let (done, outcome) = mpsc::sync_channel(1);
+    let worker = thread::Builder::new()
+        .name("work".to_owned())
+        .spawn(move || {
+            // Nobody listens any more once the deadline has passed.
+            let _heard = done.send(attempt(attempted, work));
+        });
+    if let Err(error) = worker {
+        return Err(Trouble(format!(
+            "{attempted}: no thread can be started: {error}"
+        )));
+    }
+    outcome.recv_timeout(limit).unwrap_or_else(|_| {
+        let limit = humantime::format_duration(limit);
+        Err(Trouble(format!("{attempted}: not done after {limit}")))
+    })
 }
 
 /// A tool's own words can have many lines. What Cargo draws below an error, the line of code that it is about, is left
@@ -70,6 +95,18 @@ mod tests {
         let says = "error: unclosed table, expected `]`\n --> app/Cargo.toml:7:14\n  |\n7 | [dependencies\n  |              ^";
         let trouble = attempt("no cache", || Err::<(), _>(anyhow::anyhow!(says)));
         insta::assert_snapshot!(trouble.expect_err("it failed").0, @"no cache: error: unclosed table, expected `]` --> app/Cargo.toml:7:14");
+    }
+
+    #[test]
+    fn what_is_not_done_in_time_is_given_up() {
+        let (never, blocked) = mpsc::channel::<()>();
+        let trouble = attempt_within("deps not restored", Duration::from_millis(1), move || {
+            Ok(blocked.recv()?)
+        });
+        insta::assert_snapshot!(trouble.expect_err("it takes for ever").0, @"deps not restored: not done after 1ms");
+        drop(never);
+        let value = attempt_within("deps not restored", Duration::from_hours(1), || Ok(7));
+        assert_eq!(value, Ok(7));
     }
 
     #[test]

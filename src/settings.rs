@@ -51,6 +51,19 @@ pub enum FailureMode {
     Strict,
 }
 
+/// What tells this job's entries from those of others, beside what the runner says of the job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobNames {
+    /// Entries are good only for runs with the same prefix.
+    pub prefix: Option<String>,
+    /// One more name of the job.
+    pub key: Option<String>,
+    /// Whether workflow, job and matrix don't count: only `key` does.
+    pub key_alone: bool,
+    /// The values of the job's matrix.
+    pub matrix: Option<serde_json::Value>,
+}
+
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -68,6 +81,10 @@ pub struct Settings {
     pub tiers: BTreeSet<TierName>,
     /// What stands in for workflow, job and matrix.
     pub shared_key: Option<String>,
+    /// What tells this job from others where `shared_key` does not.
+    pub job_names: JobNames,
+    /// Whether entries are only looked up, and none is restored.
+    pub lookup_only: bool,
     /// Names of further environment variables that enter the key.
     pub env_vars: Vec<String>,
     /// Further directories to cache.
@@ -183,6 +200,8 @@ impl Settings {
             shared_key: Some(arguments.shared_key.trim())
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
+            job_names: JobNames::default(),
+            lookup_only: false,
             env_vars: words(&arguments.env_vars)
                 .map(check_env_name)
                 .collect::<Result<_, _>>()?,

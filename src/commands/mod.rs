@@ -1,5 +1,6 @@
 //! The subcommands: each checks its settings, hands over to the engine, and tells what became of it.
 
+mod action;
 mod child;
 mod plan;
 mod restore;
@@ -49,6 +50,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
                 plan::plan(arguments.json, settings, environment, console)
             })
         }
+        Command::Action(arguments) => action::action(arguments.stage, environment),
     }
 }
 
@@ -110,7 +112,7 @@ fn conclude(mut report: RunReport, settings: &Settings, console: &Console) -> u8
         }
         Ok(())
     });
-    report.warnings = console.warnings();
+    report.warnings.extend(console.warnings());
     if let Some(path) = &settings.report {
         attempt(console, "report not written", || {
             let json = serde_json::to_vec_pretty(&report).context("failed to render it")?;

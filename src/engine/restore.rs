@@ -71,6 +71,12 @@ fn answer(
     deadline: Deadline,
     restored: &mut Restored,
 ) -> anyhow::Result<()> {
+    if session.settings.lookup_only {
+        let candidate = open(session, question, found.clone(), deadline)?;
+        let why = "`lookup-only` is set: nothing was restored".to_owned();
+        tell(&mut restored.report, &candidate, question, [why]);
+        return Ok(());
+    }
     let brought = open(session, question, found.clone(), deadline).and_then(|candidate| {
         let selection = work.select(&candidate.facts)?;
         let brought = bring(session, work, &candidate, &selection, deadline)?;
@@ -93,26 +99,36 @@ fn answer(
         }
     };
     brought.present += selection.present;
-    let difference = key::compare(&candidate.facts.parts, question);
-    let report = &mut restored.report;
-    report.outcome = match difference {
-        Match::Exact => RestoreOutcome::Exact,
-        Match::Partial(_) => RestoreOutcome::Partial,
-    };
-    report.reason = explain(&difference)
-        .into_iter()
-        .chain(brought.told())
-        .chain(selection.left_out)
-        .collect::<Vec<_>>()
-        .join("; ");
-    report.matched_key = Some(candidate.found.key.clone());
-    report.bytes = Some(candidate.source.total());
+    let reasons = brought.told().into_iter().chain(selection.left_out);
+    let difference = tell(&mut restored.report, &candidate, question, reasons);
     restored.entry = Some(RestoredEntry {
         key: candidate.found.key,
         exact: difference == Match::Exact,
         facts: candidate.facts,
     });
     Ok(())
+}
+
+/// Writes down which entry answered, how it differs from what was asked for, and `reasons`.
+fn tell(
+    report: &mut RestoreReport,
+    candidate: &Candidate,
+    question: &Question,
+    reasons: impl IntoIterator<Item = String>,
+) -> Match {
+    let difference = key::compare(&candidate.facts.parts, question);
+    report.outcome = match difference {
+        Match::Exact => RestoreOutcome::Exact,
+        Match::Partial(_) => RestoreOutcome::Partial,
+    };
+    report.reason = explain(&difference)
+        .into_iter()
+        .chain(reasons)
+        .collect::<Vec<_>>()
+        .join("; ");
+    report.matched_key = Some(candidate.found.key.clone());
+    report.bytes = Some(candidate.source.total());
+    difference
 }
 
 /// An entry that is sound, but none for this project or release, is as good as none.

@@ -56,6 +56,8 @@ pub enum JobResult {
     Succeeded,
     /// It failed, or was stopped.
     Failed,
+    /// Somebody stopped the whole job.
+    Cancelled,
 }
 
 /// What a run knows of its project.
@@ -91,7 +93,8 @@ impl<'run> Session<'run> {
         }
         let github = GitHubContext::read(environment);
         let job = job_identity(settings, github.as_ref());
-        let facts = project.key_facts(environment, &settings.env_vars, job);
+        let mut facts = project.key_facts(environment, &settings.env_vars, job);
+        facts.prefix.clone_from(&settings.job_names.prefix);
         Ok(Self {
             store: open_store(settings, environment, &project, github.as_ref())?,
             budget: ByteBudget::new(ByteBudget::DEFAULT_BYTES),
@@ -124,17 +127,21 @@ impl<'run> Session<'run> {
         let targets = self.project.roots.iter();
         let present = targets.filter(|root| root.directory.is_dir());
         let present: BTreeSet<_> = present.map(|root| root.name.clone()).collect();
-        let mut is_stopped = false;
+        let mut refusal = self.may_read().err();
         for (tier, work) in self.works(None) {
-            let restored = match self.question(tier) {
-                Ok(question) if is_stopped => {
+            let restored = match (self.question(tier), &refusal) {
+                (Ok(question), Some(reason)) => {
                     state.questions.insert(tier, question);
-                    RestoreReport::new(RestoreOutcome::Skipped, NO_TIME_LEFT)
+                    RestoreReport::new(RestoreOutcome::Skipped, reason)
                 }
-                Ok(question) => self.restore_tier(work.as_ref(), question, deadline, &mut state),
-                Err(reason) => RestoreReport::new(RestoreOutcome::Skipped, reason),
+                (Ok(question), None) => {
+                    self.restore_tier(work.as_ref(), question, deadline, &mut state)
+                }
+                (Err(reason), _) => RestoreReport::new(RestoreOutcome::Skipped, reason),
             };
-            is_stopped |= restored.outcome == RestoreOutcome::Failed && deadline.check().is_err();
+            if restored.outcome == RestoreOutcome::Failed && deadline.check().is_err() {
+                refusal = Some(NO_TIME_LEFT.to_owned());
+            }
             report.tier_mut(tier).restore = Some(restored);
         }
         forget_own_tools(&mut tools_before, &state);
@@ -232,6 +239,18 @@ impl<'run> Session<'run> {
         }
     }
 
+    /// Whether the workflow permits to look anything up; why not, in words.
+    fn may_read(&self) -> Result<(), String> {
+        let mode = self.github.as_ref().map(|github| github.cache_mode);
+        match mode {
+            Some(mode) if !mode.may_read() => Err(format!(
+                "the workflow's `cache-mode` is `{}`",
+                mode.as_str()
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The run of CI that this is, if it is one.
     pub(super) fn run_id(&self) -> Option<&str> {
         self.github.as_ref()?.run_id.as_deref()
@@ -252,6 +271,7 @@ impl<'run> Session<'run> {
             job: match job {
                 JobResult::Succeeded => JobStatus::Succeeded,
                 JobResult::Failed => JobStatus::Failed,
+                JobResult::Cancelled => JobStatus::Cancelled,
             },
             cache_on_failure: self.settings.cache_on_failure,
             save_if: self.settings.save_if,
@@ -371,12 +391,17 @@ fn open_store(
 }
 
 fn job_identity(settings: &Settings, github: Option<&GitHubContext>) -> JobIdentity {
+    let names = &settings.job_names;
     match (&settings.shared_key, github) {
         (Some(key), _) => JobIdentity::Shared(key.clone()),
+        (None, Some(_)) if names.key_alone => {
+            JobIdentity::Shared(names.key.clone().unwrap_or_default())
+        }
         (None, Some(github)) => JobIdentity::Ci {
             workflow: github.workflow.clone().unwrap_or_default(),
             job: github.job.clone().unwrap_or_default(),
-            matrix: None,
+            matrix: names.matrix.clone(),
+            key: names.key.clone(),
         },
         (None, None) => JobIdentity::Local,
     }

@@ -23,6 +23,8 @@ pub enum JobIdentity {
         job: String,
         /// The matrix values, as JSON; `None`, `null` and `{}` mean the same.
         matrix: Option<Value>,
+        /// The user's addition.
+        key: Option<String>,
     },
 }
 
@@ -36,8 +38,10 @@ impl JobIdentity {
                 workflow,
                 job,
                 matrix,
+                key,
             } => {
                 let mut facts = vec![Fact::new("workflow", workflow), Fact::new("job", job)];
+                facts.extend(key.iter().map(|key| Fact::new("key", key)));
                 match matrix {
                     None | Some(Value::Null) => {}
                     Some(Value::Object(values)) => {
@@ -108,6 +112,7 @@ mod tests {
             workflow: "ci".into(),
             job: "test".into(),
             matrix,
+            key: None,
         };
         KeyPart::new(PartName::Job, job.facts())
     }

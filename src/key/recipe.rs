@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|---|---|---|---|---|
 //! | OS, architecture, distribution, libc | ✓ | | | | | | | | |
 //! | CPU and its features, if a flag says `native` | ✓ | | | | | | | | |
-//! | absolute CARGO_HOME | ✓ | | | | | | | | |
+//! | absolute CARGO_HOME, `prefix-key` | ✓ | | | | | | | | |
 //! | absolute workspace and target paths | ✓ (tier `workspace`) | | | | | | | | |
 //! | `rustc -vV`, configured build targets | | ✓ | | | | | | | |
 //! | the variables of [`super::environment`] | | | ✓ | | | | | | |
@@ -43,6 +43,8 @@ pub struct KeyFacts {
     pub toolchain: Option<Toolchain>,
     /// The environment's facts, from [`super::environment::facts`].
     pub env: Vec<Fact>,
+    /// What the user wants all entries to begin with, but those of `registry`, which hold what anybody can download.
+    pub prefix: Option<String>,
     /// Whose entries are shared.
     pub job: JobIdentity,
     /// The packages of all lockfiles, from [`super::lockfile::facts`], or what stands in for them.
@@ -199,6 +201,7 @@ impl KeyFacts {
         };
         facts.extend(known("distribution", &platform.distribution));
         facts.extend(known("libc", &platform.libc));
+        facts.extend(known("prefix-key", &self.prefix));
         if let Some(cpu) = &platform.cpu {
             let mut features = cpu.features.clone();
             features.sort();
@@ -291,6 +294,7 @@ mod tests {
                 targets: vec!["wasm32-wasip1".into(), "x86_64-unknown-linux-musl".into()],
             }),
             env: list(&[("CC", "sha256:1"), ("RUSTFLAGS", "sha256:2")]),
+            prefix: None,
             job: JobIdentity::Local,
             packages: list(&[
                 ("package memchr", "2.8.3 crates.io 1"),

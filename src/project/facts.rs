@@ -29,6 +29,7 @@ impl Project {
             locations: self.locations(),
             toolchain: self.toolchain.clone(),
             env: environment::facts(environment, extra_env),
+            prefix: None,
             job,
             packages,
             settings,

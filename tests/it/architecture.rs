@@ -29,7 +29,7 @@ enum Layer {
 }
 
 /// Every module of `src`, by its path; the longest that fits counts.
-const LAYERS: [(&str, Layer); 31] = [
+const LAYERS: [(&str, Layer); 32] = [
     ("archive", Layer::Effects),
     ("archive::path", Layer::Words),
     ("cli", Layer::Top),
@@ -55,6 +55,7 @@ const LAYERS: [(&str, Layer); 31] = [
     ("prune", Layer::Pure),
     ("report", Layer::Pure),
     ("runner", Layer::Effects),
+    ("runner::workflow_command", Layer::Words),
     ("settings", Layer::Wiring),
     ("state", Layer::Effects),
     ("store", Layer::Effects),

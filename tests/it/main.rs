@@ -8,6 +8,9 @@
     reason = "a test that cannot go on is to fail where it stands"
 )]
 
+#[cfg(target_os = "linux")]
+mod action;
+mod action_files;
 mod architecture;
 mod damage;
 mod existing_target;

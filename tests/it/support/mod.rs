@@ -1,5 +1,7 @@
 //! What the end-to-end tests share.
 
+#[cfg(target_os = "linux")]
+mod act;
 mod build;
 mod checkout;
 mod entry;
@@ -9,6 +11,8 @@ mod run;
 mod sandbox;
 mod tree;
 
+#[cfg(target_os = "linux")]
+pub(crate) use act::{HOTCRATE, Runner, read_report};
 pub(crate) use build::{Build, Source};
 pub(crate) use checkout::{checkout, copy_tree, fixture, git, replace_in, unversioned};
 pub(crate) use entry::{entries_of_store, entry_file, libraries, members};

