@@ -11,13 +11,15 @@ use std::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
-    dep_info::{crate_root, parse_dep_info, parse_output},
     signs::{Sign, is_pure_macro, sign_of_package, signs_of_source},
     sources::{SourceKind, Sources, normalised},
 };
 use crate::{
     archive::path::RelativePath,
-    unit::{Layout, TargetTree, Unit, UnitFile, UnitId, UnitKind},
+    unit::{
+        Layout, TargetTree, Unit, UnitFile, UnitId, UnitKind, crate_root, parse_dep_info,
+        parse_output,
+    },
 };
 
 /// A run of a build script.

@@ -18,7 +18,6 @@
 //!                  └─▶ plan [pure] ─▶ ReplayPlan ─▶ replay
 //! ```
 
-mod dep_info;
 mod git;
 mod guard;
 mod inputs;

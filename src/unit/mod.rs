@@ -14,6 +14,7 @@
 //! ```
 
 mod access;
+mod dep_info;
 mod draft;
 mod embedded_path;
 mod fingerprint;
@@ -42,6 +43,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::path::RelativePath;
 
 pub use access::{ARMED, AccessError, AccessTimes, arm, probe};
+pub use dep_info::{Declared, DepInfo, crate_root, parse_dep_info, parse_output};
 pub use embedded_path::holds_target_path;
 pub use interface::{Interface, InterfaceError, interface};
 pub use profiles::profile_directories;

@@ -6,17 +6,19 @@
 
 /// What stands in a `dep-*` file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct DepInfo {
+pub struct DepInfo {
     /// Paths relative to the package's root.
     pub in_package: Vec<String>,
     /// Paths relative to the target directory (what build scripts wrote), and absolute ones: Cargo tells them apart
     /// by nothing but joining them.
     pub in_target: Vec<String>,
+    /// The environment variables that were read, with the values that they had; `None` where one was not set.
+    pub variables: Vec<(String, Option<String>)>,
 }
 
 /// Reads a `dep-*` file: little-endian counts and lengths, a version after a marker that old Cargos choke on.
 /// `None` for any other version or a damaged file: what is in it is then not known.
-pub(super) fn parse_dep_info(bytes: &[u8]) -> Option<DepInfo> {
+pub fn parse_dep_info(bytes: &[u8]) -> Option<DepInfo> {
     let mut reader = Reader(bytes);
     let marker = reader.number()?;
     let (files, has_checksums) = if marker == 1 && reader.0.first() == Some(&0xff) {
@@ -41,6 +43,15 @@ pub(super) fn parse_dep_info(bytes: &[u8]) -> Option<DepInfo> {
             reader.take(8)?;
             reader.text()?;
         }
+    }
+    for _ in 0..reader.number()? {
+        let name = reader.text()?;
+        let value = match reader.byte()? {
+            0 => None,
+            1 => Some(reader.text()?),
+            _ => return None,
+        };
+        info.variables.push((name, value));
     }
     Some(info)
 }
@@ -69,7 +80,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The first prerequisite in a `.d` file: the crate's root. rustc escapes spaces with `\` and nothing else.
-pub(super) fn crate_root(makefile: &str) -> Option<String> {
+pub fn crate_root(makefile: &str) -> Option<String> {
     makefile
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -91,7 +102,7 @@ pub(super) fn crate_root(makefile: &str) -> Option<String> {
 
 /// What a build script declared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Declared {
+pub struct Declared {
     /// Paths of `rerun-if-changed` lines, relative to the package's root or absolute.
     pub paths: Vec<String>,
     /// Names of `rerun-if-env-changed` lines.
@@ -99,7 +110,7 @@ pub(super) struct Declared {
 }
 
 /// Reads what a build script printed. Lines that are not UTF-8 are no instructions, as for Cargo.
-pub(super) fn parse_output(output: &[u8]) -> Declared {
+pub fn parse_output(output: &[u8]) -> Declared {
     let mut declared = Declared::default();
     for line in output.split(|byte| *byte == b'\n') {
         let Some((key, value)) = std::str::from_utf8(line).ok().and_then(instruction) else {
@@ -133,12 +144,14 @@ mod tests {
         let info = parse_dep_info(bytes).expect("it is well-formed");
         assert_eq!(info.in_package, ["src/lib.rs"]);
         assert_eq!(info.in_target, ["data.txt"]);
+        assert_eq!(info.variables, [("MYV".to_owned(), None)]);
     }
 
     #[rstest::rstest]
     #[case::empty(b"")]
     #[case::cut_off(b"\x01\0\0\0\xff\x01\x02\0\0\0\0\x0a\0\0\0src/l")]
     #[case::of_another_version(b"\x01\0\0\0\xff\x02\0\0\0\0\0\0\0\0")]
+    #[case::cut_off_in_its_variables(b"\x01\0\0\0\xff\x01\0\0\0\0\x01\0\0\0\x03\0\0\0MYV\x01")]
     #[case::with_an_unknown_kind(b"\x01\0\0\0\xff\x01\x01\0\0\0\x07\x01\0\0\0a\0")]
     fn a_dep_file_that_is_not_understood_says_nothing(#[case] bytes: &[u8]) {
         assert_eq!(parse_dep_info(bytes), None);
