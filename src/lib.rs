@@ -7,6 +7,7 @@
 //!                              ├─▶ tier      what belongs to which entry
 //!                              ├─▶ freshness which sources may keep their times after a checkout
 //!                              ├─▶ prune     what is not worth packing                     [pure]
+//!                              ├─▶ rebuild   why units were compiled again                 [pure]
 //!                              ├─▶ policy    whether to save                               [pure]
 //!                              ├─▶ archive   packing and unpacking
 //!                              ├─▶ place     putting in place, all or nothing
@@ -40,6 +41,7 @@ pub mod policy;
 pub mod process;
 pub mod project;
 pub mod prune;
+pub mod rebuild;
 pub mod report;
 pub mod runner;
 pub mod settings;

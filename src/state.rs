@@ -18,6 +18,7 @@ use crate::{
     entry::EntryFacts,
     environment::Environment,
     key::{Digest, Question},
+    rebuild::Baseline,
     tier::{TierName, tools::ToolsBefore},
 };
 
@@ -41,6 +42,9 @@ pub struct RunState {
     pub tools_before: Option<ToolsBefore>,
     /// Whether access times move in every root, by its name.
     pub access_times_move: BTreeMap<RelativePath, bool>,
+    /// What is known of the units before the job, to explain by what it compiled.
+    #[serde(default)]
+    pub baseline: Baseline,
 }
 
 /// An entry that was restored.
@@ -97,6 +101,7 @@ impl RunState {
             restored: BTreeMap::new(),
             tools_before: None,
             access_times_move: BTreeMap::new(),
+            baseline: Baseline::default(),
         }
     }
 }

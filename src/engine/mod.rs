@@ -8,6 +8,7 @@ mod locked;
 mod moved;
 mod plan;
 mod reading;
+mod rebuilt;
 mod restore;
 mod save;
 mod session;

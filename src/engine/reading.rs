@@ -15,7 +15,6 @@ use crate::{
     archive::path::RelativePath,
     entry::Contents,
     project::TargetRoot,
-    report::{RebuiltUnit, UnitsReport},
     state::RunState,
     tier::TierName,
     unit::{self, ARMED, AccessTimes, TargetTree, Unit, UnitId, UnitRecord},
@@ -58,20 +57,6 @@ pub(super) fn read_roots(
         .collect()
 }
 
-/// What became of the units. Without the state of a restore, nobody knows what this job did.
-pub(super) fn units_report(roots: &[RootReading], state: Option<&RunState>) -> UnitsReport {
-    if state.is_none() {
-        return UnitsReport::default();
-    }
-    let reused = roots.iter().map(RootReading::reused).sum::<Option<u64>>();
-    let rebuilt_units: Vec<_> = roots.iter().flat_map(RootReading::rebuilt).collect();
-    UnitsReport {
-        reused,
-        rebuilt: u64::try_from(rebuilt_units.len()).ok(),
-        rebuilt_units,
-    }
-}
-
 impl RootReading {
     /// Whether the job had a use for the unit: it compiled it, or Cargo looked at it. Where nobody knows, it had.
     pub(super) fn is_wanted(&self, unit: &Unit) -> bool {
@@ -80,7 +65,8 @@ impl RootReading {
             || unit.was_used(ARMED)
     }
 
-    fn reused(&self) -> Option<u64> {
+    /// How many units the job found fresh, if access times tell.
+    pub(super) fn reused(&self) -> Option<u64> {
         if self.access_times == AccessTimes::Frozen {
             return None;
         }
@@ -92,34 +78,9 @@ impl RootReading {
         u64::try_from(used.count()).ok()
     }
 
-    fn rebuilt(&self) -> impl Iterator<Item = RebuiltUnit> + '_ {
-        self.tree
-            .units
-            .iter()
-            .filter(|unit| self.compiled.contains(&unit.id))
-            .map(|unit| RebuiltUnit {
-                unit: format!(
-                    "{} ({}, {})",
-                    unit.id.package,
-                    unit.kind.as_str(),
-                    unit.id.profile
-                ),
-                reason: self.reason(unit).to_owned(),
-            })
-    }
-
-    /// Why the command compiled a unit, as far as the entry tells.
-    fn reason(&self, unit: &Unit) -> &'static str {
-        let is_same = |record: &UnitRecord| record.id == unit.id;
-        if self.restored.is_empty() {
-            "nothing was restored"
-        } else if self.moved.units().has(&self.name, &unit.id.hash) {
-            "its outputs held the path of the old target directory, or it was compiled against such a unit"
-        } else if self.restored.iter().any(is_same) {
-            "restored, and not fresh for Cargo"
-        } else {
-            "the entry that was restored does not have it"
-        }
+    /// Whether the unit was left out of the restore, since it is of no use where the root is now.
+    pub(super) fn has_moved(&self, id: &UnitId) -> bool {
+        self.moved.units().has(&self.name, &id.hash)
     }
 }
 

@@ -1,7 +1,6 @@
 //! One run of hotcrate on one project: what was found out about it, and the order in which tiers are handled.
 
 use std::{
-    collections::BTreeSet,
     num::NonZeroUsize,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -13,7 +12,7 @@ use super::{
     extra::ExtraWork,
     judged::{self, JudgedRoot},
     locked::{locked_packages, locked_packages_now},
-    reading,
+    reading, rebuilt,
     registry::RegistryWork,
     restore, save,
     target::TargetWork,
@@ -124,9 +123,6 @@ impl<'run> Session<'run> {
         }
         // Behind the cleaning: what a killed run left is nobody's.
         let mut tools_before = tools::snapshot(&self.project.cargo_home);
-        let targets = self.project.roots.iter();
-        let present = targets.filter(|root| root.directory.is_dir());
-        let present: BTreeSet<_> = present.map(|root| root.name.clone()).collect();
         let mut refusal = self.may_read().err();
         for (tier, work) in self.works(None) {
             let restored = match (self.question(tier), &refusal) {
@@ -146,7 +142,12 @@ impl<'run> Session<'run> {
         }
         forget_own_tools(&mut tools_before, &state);
         state.tools_before = Some(tools_before);
-        state.access_times_move = super::target::arm(self, &present);
+        let (records, access_times_move) = rebuilt::look_and_arm(self);
+        state.access_times_move = access_times_move;
+        state.baseline.records = records;
+        state.baseline.was_restored = [TierName::Deps, TierName::Workspace]
+            .iter()
+            .any(|tier| state.restored.contains_key(tier));
         state.started_at = SystemTime::now();
         state
     }
@@ -186,7 +187,7 @@ impl<'run> Session<'run> {
         let deadline = Deadline::after(self.settings.save_timeout, SAVE_TIMEOUT);
         let judged = fail_open::attempt("target directories not read", || {
             let roots = reading::read_roots(self, state)?;
-            report.units = reading::units_report(&roots, state);
+            report.units = rebuilt::units_report(self, &roots, state);
             if self.refusal(job).is_some() {
                 return Ok(Vec::new());
             }

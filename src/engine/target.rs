@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::Context as _;
@@ -23,9 +23,7 @@ use crate::{
     prune::worth_saving,
     state::RunState,
     tier::TierName,
-    unit::{
-        self, AccessTimes, SourceRoots, TargetTree, Unit, UnitFile, UnitId, UnitKind, UnitRecord,
-    },
+    unit::{self, SourceRoots, TargetTree, Unit, UnitFile, UnitId, UnitKind, UnitRecord},
 };
 
 /// One of the two tiers that live in target directories.
@@ -234,29 +232,6 @@ pub(super) fn source_roots(session: &Session<'_>) -> SourceRoots {
         .iter()
         .map(|workspace| workspace.root.clone());
     SourceRoots::new(&session.project().cargo_home, bases)
-}
-
-/// Makes every unit show whether the job uses it, and says of each root whether that works. What was unpacked into a new
-/// directory shows it by itself; `before` are the roots that were there.
-pub(super) fn arm(
-    session: &Session<'_>,
-    before: &BTreeSet<RelativePath>,
-) -> BTreeMap<RelativePath, bool> {
-    let sources = source_roots(session);
-    let arm = |directory: &Path| {
-        unit::read_target(directory, &sources).is_ok_and(|tree| unit::arm(&tree).is_ok())
-    };
-    session
-        .project()
-        .roots
-        .iter()
-        .filter(|root| root.directory.is_dir())
-        .map(|root| {
-            let moves = unit::probe(&root.directory).is_ok_and(|times| times == AccessTimes::Move);
-            let armed = moves && (!before.contains(&root.name) || arm(&root.directory));
-            (root.name.clone(), armed)
-        })
-        .collect()
 }
 
 /// Every unit is a piece, and so is every file of the directory itself. Units that do not fit what is there are left out

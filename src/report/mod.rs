@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::tier::TierName;
 
 pub use plan::{PartPlan, PlanReport, RootPlan, SavePlan, TierPlan, render_plan};
-pub use text::{render_age, render_bytes, render_lines, render_seconds};
+pub use text::{render_age, render_bytes, render_causes, render_lines, render_seconds};
 
 /// The version of the JSON that `--report` writes. New fields do not change it.
 pub const SCHEMA: u32 = 1;
@@ -129,6 +129,22 @@ pub struct RebuiltUnit {
     pub reason: String,
 }
 
+/// A cause for compiling units, with what it came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildCause {
+    /// The cause, in words.
+    pub cause: String,
+    /// The packages that have it, sorted.
+    pub packages: Vec<String>,
+    /// Whether it is one package's own cause, told in that package's words: `src/lib.rs changed`.
+    #[serde(skip)]
+    pub is_of_package: bool,
+    /// How many units have it.
+    pub units: usize,
+    /// How many more were compiled because they depend on those.
+    pub dependents: usize,
+}
+
 /// What became of the units.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitsReport {
@@ -138,6 +154,8 @@ pub struct UnitsReport {
     pub rebuilt: Option<u64>,
     /// Those units.
     pub rebuilt_units: Vec<RebuiltUnit>,
+    /// The causes that they were compiled for, the one with most units first.
+    pub causes: Vec<RebuildCause>,
 }
 
 /// Everything that one run of hotcrate did.

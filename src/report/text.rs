@@ -3,8 +3,15 @@
 use bytesize::ByteSize;
 use jiff::SignedDuration;
 
-use super::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport, TierReport};
-use crate::tier::TierName;
+use super::{
+    RebuildCause, RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport, TierReport,
+    UnitsReport,
+};
+use crate::{rebuild, tier::TierName};
+
+/// More causes than this are in the JSON report alone.
+const MOST_CAUSES: usize = 10;
+const MOST_PACKAGES: usize = 4;
 
 /// Bytes as people read them: `61.2 MB`.
 pub fn render_bytes(bytes: u64) -> String {
@@ -41,6 +48,7 @@ pub fn render_lines(report: &RunReport) -> Vec<String> {
         .map(tier_line)
         .collect();
     lines.extend(units_line(report));
+    lines.extend(render_causes(&report.units));
     lines
 }
 
@@ -106,6 +114,47 @@ fn units_line(report: &RunReport) -> Option<String> {
     })
 }
 
+/// A line for each of the largest causes. That nothing was restored is said elsewhere.
+pub fn render_causes(units: &UnitsReport) -> Vec<String> {
+    let causes = &units.causes;
+    if causes
+        .iter()
+        .all(|cause| cause.cause == rebuild::NOTHING_RESTORED)
+    {
+        return Vec::new();
+    }
+    let mut lines: Vec<_> = causes.iter().take(MOST_CAUSES).map(cause_line).collect();
+    if causes.len() > MOST_CAUSES {
+        lines.push(format!(
+            "          and {} more causes",
+            causes.len() - MOST_CAUSES
+        ));
+    }
+    lines
+}
+
+fn cause_line(cause: &RebuildCause) -> String {
+    let (who, packages) = if cause.is_of_package {
+        (format!("{}: ", cause.packages.join(", ")), String::new())
+    } else {
+        let mut named: Vec<_> = cause.packages.iter().take(MOST_PACKAGES).cloned().collect();
+        if cause.packages.len() > MOST_PACKAGES {
+            named.push("…".to_owned());
+        }
+        (String::new(), format!(" ({})", named.join(", ")))
+    };
+    let dependents = match cause.dependents {
+        0 => String::new(),
+        1 => ", and 1 that depends on it".to_owned(),
+        count => format!(", and {count} that depend on it"),
+    };
+    let plural = if cause.units == 1 { "" } else { "s" };
+    format!(
+        "          {who}{}; {} unit{plural}{packages}{dependents}",
+        cause.cause, cause.units
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +167,16 @@ mod tests {
                 reused: Some(142),
                 rebuilt: Some(3),
                 rebuilt_units: Vec::new(),
+                causes: vec![
+                    cause("src/lib.rs changed", &["core"], true, 1, 1),
+                    cause(
+                        "new: the entry that was restored does not have it",
+                        &["a", "b", "c", "d", "e"],
+                        false,
+                        5,
+                        0,
+                    ),
+                ],
             },
             ..RunReport::default()
         };
@@ -148,7 +207,25 @@ mod tests {
         registry  miss (nothing is stored for this project yet)
         deps      partial 61.2 MB in 0.8 s (lock: memchr 2.8.2 → 2.8.3); saved 62.0 MB in 1.2 s
         units     142 reused, 3 compiled
+                  core: src/lib.rs changed; 1 unit, and 1 that depends on it
+                  new: the entry that was restored does not have it; 5 units (a, b, c, d, …)
         ");
+    }
+
+    fn cause(
+        cause: &str,
+        packages: &[&str],
+        is_of_package: bool,
+        units: usize,
+        dependents: usize,
+    ) -> RebuildCause {
+        RebuildCause {
+            cause: cause.to_owned(),
+            packages: packages.iter().map(|name| (*name).to_owned()).collect(),
+            is_of_package,
+            units,
+            dependents,
+        }
     }
 
     #[test]

@@ -47,6 +47,12 @@ impl<'a> HashFileName<'a> {
         })
     }
 
+    /// How the targets of a unit are ordered: what was compiled comes before its documentation, a library before
+    /// executables.
+    pub(super) fn order(&self) -> (bool, bool, &'a str) {
+        (self.flavour == "doc-", self.kind != "lib-", self.target)
+    }
+
     /// The name that the outputs of this target have, before any hash.
     pub(super) fn crate_name(&self) -> String {
         self.target.replace('-', "_")

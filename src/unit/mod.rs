@@ -23,6 +23,7 @@ mod profiles;
 mod read;
 mod record;
 mod scan;
+mod snapshot;
 mod source_roots;
 
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use interface::{Interface, InterfaceError, interface};
 pub use profiles::profile_directories;
 pub use read::{ReadError, read_target};
 pub use record::{UnitRecord, compiled_here, known_interfaces};
+pub use snapshot::{input_states, snapshot};
 pub use source_roots::SourceRoots;
 
 /// Which of Cargo's layouts a profile directory has.

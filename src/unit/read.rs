@@ -183,8 +183,7 @@ struct ReadFingerprints {
 /// Reads every hash file of a unit and the JSON beside it. `None` if there is none, or one holds no hash.
 fn read_fingerprints(draft: &Draft, directory: &Path) -> Option<ReadFingerprints> {
     let mut hash_files: Vec<(HashFileName<'_>, &Entry)> = draft.hash_files().collect();
-    // What was compiled comes before its documentation, a library before executables.
-    hash_files.sort_by_key(|(name, _)| (name.flavour == "doc-", name.kind != "lib-", name.target));
+    hash_files.sort_by_key(|(name, _)| name.order());
     let (first, _) = hash_files.first()?;
     let fingerprints = hash_files
         .iter()

@@ -29,7 +29,7 @@ enum Layer {
 }
 
 /// Every module of `src`, by its path; the longest that fits counts.
-const LAYERS: [(&str, Layer); 32] = [
+const LAYERS: [(&str, Layer); 33] = [
     ("archive", Layer::Effects),
     ("archive::path", Layer::Words),
     ("cli", Layer::Top),
@@ -53,6 +53,7 @@ const LAYERS: [(&str, Layer); 32] = [
     ("process", Layer::Ground),
     ("project", Layer::Effects),
     ("prune", Layer::Pure),
+    ("rebuild", Layer::Pure),
     ("report", Layer::Pure),
     ("runner", Layer::Effects),
     ("runner::workflow_command", Layer::Words),

@@ -36,6 +36,8 @@ mod interruption;
 mod layouts;
 mod lockfile;
 mod odd_projects;
+#[cfg(unix)]
+mod reasons;
 mod sources;
 mod time_limits;
 mod warm_start;
