@@ -9,9 +9,15 @@ use clap::{
 
 use crate::settings::{DEFAULT_MAX_SIZE, DEFAULT_RESTORE_TIMEOUT, DEFAULT_SAVE_TIMEOUT};
 
+/// What `--version` says. `dist/build.sh` adds the digest of the sources that a binary was made from.
+const VERSION: &str = match option_env!("HOTCRATE_BUILD_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Keeps Rust builds warm: restores what Cargo downloaded and compiled, and saves it again.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version = VERSION, about, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

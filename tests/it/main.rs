@@ -13,6 +13,7 @@ mod action;
 mod action_files;
 mod architecture;
 mod damage;
+mod dist;
 mod existing_target;
 mod readme;
 mod settings;
