@@ -31,6 +31,9 @@ pub enum Command {
     Run(RunArguments),
     /// Restores what is stored for this project.
     Restore(CommonArguments),
+    /// Lets sources that were generated since `hotcrate restore` count as what they were when the restored crates were
+    /// compiled. Run it right before Cargo.
+    Replay(CommonArguments),
     /// Saves what has become new since `hotcrate restore`.
     Save(CommonArguments),
     /// Prints every tier's key and what is behind it, and whether a run would save. Touches nothing.
@@ -124,6 +127,15 @@ pub struct CommonArguments {
         default_value = "registry,deps,workspace,tools,extra"
     )]
     pub tiers: String,
+
+    /// Whether workspace crates are cached: `auto`, or `off`.
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub workspace_crates: String,
+
+    /// When build scripts of restored workspace crates run again although nothing that they declare changed: `auto` where
+    /// they declare nothing or show signs of reading git, the clock or undeclared variables, `always`, or `never`.
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub build_scripts: String,
 
     /// A name that stands in the key in place of workflow, job and matrix.
     #[arg(long, value_name = "NAME", default_value = "")]

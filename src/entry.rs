@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     archive::path::RelativePath,
+    freshness::SourceManifest,
     key::{Digest, KeyPart},
     tier::{TierName, Tool},
     unit::UnitRecord,
@@ -53,6 +54,9 @@ pub enum Contents {
         units: Vec<(RelativePath, UnitRecord)>,
         /// The SHA-256 over the units of `deps` and their metadata.
         interface: Digest,
+        /// In `workspace`: the sources that the units were compiled from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sources: Option<Box<SourceManifest>>,
     },
     /// Tools, with their records.
     Tools(Vec<Tool>),

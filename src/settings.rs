@@ -12,6 +12,7 @@ use std::{
 use crate::{
     cli::CommonArguments,
     environment::Environment,
+    freshness::BuildScripts,
     project::{WorkspaceLine, WorkspaceLineError, without_verbatim_prefix},
     tier::{
         TierName,
@@ -79,6 +80,8 @@ pub struct Settings {
     pub workspaces: Vec<WorkspaceLine>,
     /// The tiers in use.
     pub tiers: BTreeSet<TierName>,
+    /// When build scripts of restored workspace crates run again.
+    pub build_scripts: BuildScripts,
     /// What stands in for workflow, job and matrix.
     pub shared_key: Option<String>,
     /// What tells this job from others where `shared_key` does not.
@@ -127,6 +130,18 @@ pub enum SettingsError {
     /// An unknown tier.
     #[error("--tiers: {0}")]
     Tiers(#[from] crate::tier::UnknownTier),
+    /// Neither of the ways of caching workspace crates.
+    #[error("--workspace-crates {value:?} is neither of what it takes: auto or off")]
+    WorkspaceCrates {
+        /// The value as it was given.
+        value: String,
+    },
+    /// None of the rules for build scripts.
+    #[error("--build-scripts {value:?} is none of what it takes: auto, always or never")]
+    BuildScripts {
+        /// The value as it was given.
+        value: String,
+    },
     /// A line that names no workspace.
     #[error("--workspaces: {0}; it takes lines of the form DIR or DIR -> TARGET")]
     Workspaces(#[from] WorkspaceLineError),
@@ -194,9 +209,8 @@ impl Settings {
             report: arguments.report.as_ref().map(absolute),
             max_bytes: check_size(&arguments.max_size)?,
             workspaces: WorkspaceLine::parse_all(&arguments.workspaces)?,
-            tiers: words(&arguments.tiers)
-                .map(str::parse)
-                .collect::<Result<_, _>>()?,
+            tiers: check_tiers(&arguments.tiers, &arguments.workspace_crates)?,
+            build_scripts: check_build_scripts(&arguments.build_scripts)?,
             shared_key: Some(arguments.shared_key.trim())
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
@@ -254,6 +268,33 @@ fn check_project(given: &Path, current_directory: &Path) -> Result<PathBuf, Sett
         return Err(refused("not a directory".to_owned()));
     }
     Ok(without_verbatim_prefix(path))
+}
+
+fn check_tiers(tiers: &str, workspace_crates: &str) -> Result<BTreeSet<TierName>, SettingsError> {
+    let mut tiers: BTreeSet<TierName> = words(tiers).map(str::parse).collect::<Result<_, _>>()?;
+    match workspace_crates.trim() {
+        "" | "auto" => {}
+        "off" => {
+            tiers.remove(&TierName::Workspace);
+        }
+        _ => {
+            return Err(SettingsError::WorkspaceCrates {
+                value: workspace_crates.to_owned(),
+            });
+        }
+    }
+    Ok(tiers)
+}
+
+fn check_build_scripts(value: &str) -> Result<BuildScripts, SettingsError> {
+    match value.trim() {
+        "" | "auto" => Ok(BuildScripts::Auto),
+        "always" => Ok(BuildScripts::Always),
+        "never" => Ok(BuildScripts::Never),
+        _ => Err(SettingsError::BuildScripts {
+            value: value.to_owned(),
+        }),
+    }
 }
 
 /// What `~` stands for.
@@ -373,12 +414,21 @@ mod tests {
         insta::assert_snapshot!(refused(&["--save-threshold", "lots"]), @r#"--save-threshold "lots" is not a share; it takes a percentage from 0 to 100"#);
         insta::assert_snapshot!(refused(&["--workspaces", "a\nb -> c -> d"]), @r#"--workspaces: line 2, "b -> c -> d", has more than one `->`; it takes lines of the form DIR or DIR -> TARGET"#);
         insta::assert_snapshot!(refused(&["--cache-directories", "data\n~"]), @"--cache-directories: ~ is the home directory or above it, and not something to cache; it takes directories, one a line, that hold nothing but a cache");
+        insta::assert_snapshot!(refused(&["--workspace-crates", "on"]), @r#"--workspace-crates "on" is neither of what it takes: auto or off"#);
+        insta::assert_snapshot!(refused(&["--build-scripts", "sometimes"]), @r#"--build-scripts "sometimes" is none of what it takes: auto, always or never"#);
         insta::assert_snapshot!(refused(&["--save-if", "maybe"]), @r#"--save-if "maybe" is neither of what it takes: true or false"#);
         insta::assert_snapshot!(refused(&["--restore-timeout", "soon"]), @r#"--restore-timeout "soon" is not a duration; it takes one above zero, such as 5m, 90s or 300 (seconds)"#);
         insta::assert_snapshot!(refused(&["--save-timeout", "0"]), @r#"--save-timeout "0" is not a duration; it takes one above zero, such as 5m, 90s or 300 (seconds)"#);
         insta::assert_snapshot!(refused(&["--env-vars", "FOO=1"]), @r#"--env-vars: "FOO=1" cannot be the name of an environment variable; it takes names, separated by spaces or commas"#);
         insta::assert_snapshot!(refused(&["--project", "no/such/place"]), @"--project no/such/place: no such directory; it takes the directory of a Cargo project");
         insta::assert_snapshot!(refused(&["--project", "Cargo.toml"]), @"--project Cargo.toml: not a directory; it takes the directory of a Cargo project");
+    }
+
+    #[test]
+    fn workspace_crates_can_be_left_alone() {
+        let settings = check(&["--workspace-crates", "off"]).expect("it is a mode");
+        assert!(!settings.tiers.contains(&TierName::Workspace));
+        assert!(settings.tiers.contains(&TierName::Deps));
     }
 
     #[test]

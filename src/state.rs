@@ -5,7 +5,7 @@
 //! anything; a save uses those. A file that is missing is no error, one that cannot be read is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -17,7 +17,8 @@ use crate::{
     archive::path::RelativePath,
     entry::EntryFacts,
     environment::Environment,
-    key::{Digest, Question},
+    freshness::Listing,
+    key::{Digest, KeyPart, Question},
     rebuild::Baseline,
     tier::{TierName, tools::ToolsBefore},
 };
@@ -45,6 +46,34 @@ pub struct RunState {
     /// What is known of the units before the job, to explain by what it compiled.
     #[serde(default)]
     pub baseline: Baseline,
+    /// What was known of the sources before the job, if workspace crates are cached.
+    pub workspace: Option<WorkspaceState>,
+}
+
+/// What was known of the sources before the job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkspaceState {
+    /// The part of the key that they make.
+    pub tree: KeyPart,
+    /// What was there.
+    pub listing: Listing,
+    /// The labels of the trees that were built from before, on this machine: no time in them may be set back.
+    pub known_trees: BTreeSet<String>,
+    /// Why workspace crates are neither restored nor saved, if that is so.
+    pub refusal: Option<String>,
+    /// Restored files that the replay deleted: another one begins with them.
+    pub deleted: Vec<DeletedFile>,
+}
+
+/// A small file that was deleted so that Cargo makes it again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeletedFile {
+    /// Where it was, absolute.
+    pub path: PathBuf,
+    /// What was in it.
+    pub content: Vec<u8>,
+    /// When it was last modified.
+    pub modified: SystemTime,
 }
 
 /// An entry that was restored.
@@ -102,24 +131,28 @@ impl RunState {
             tools_before: None,
             access_times_move: BTreeMap::new(),
             baseline: Baseline::default(),
+            workspace: None,
         }
     }
 }
 
 /// Writes `state` for a later [`take`] of the same project, in place of an earlier one.
 pub fn write(state: &RunState, environment: &Environment) -> Result<(), StateError> {
-    let path = place(&state.project, environment)?;
+    write_json(state, &place(&state.project, environment)?)
+}
+
+fn write_json(value: &impl Serialize, path: &Path) -> Result<(), StateError> {
     let failed = |step| move |source| StateError::File { step, source };
     let directory = path.parent().ok_or(StateError::NoPlace)?;
     fs_err::create_dir_all(directory).map_err(failed("make the state directory"))?;
-    let json = serde_json::to_vec(state).map_err(|source| StateError::Garbled {
-        path: path.clone(),
+    let json = serde_json::to_vec(value).map_err(|source| StateError::Garbled {
+        path: path.to_owned(),
         source,
     })?;
     let file = tempfile::NamedTempFile::new_in(directory)
         .map_err(failed("make a file in the state directory"))?;
     fs_err::write(file.path(), json).map_err(failed("write the state"))?;
-    file.persist(&path)
+    file.persist(path)
         .map_err(|error| failed("put the state in place")(error.error))?;
     Ok(())
 }
@@ -137,41 +170,84 @@ pub fn clear(project: &Path, environment: &Environment) -> Result<(), StateError
 
 /// Takes the state that the last restore of the project left, if there is one: a second save finds none.
 pub fn take(project: &Path, environment: &Environment) -> Result<Option<RunState>, StateError> {
-    #[derive(Deserialize)]
-    struct Head {
-        schema: u32,
-    }
     let path = place(project, environment)?;
-    let json = match fs_err::read(&path) {
-        Ok(json) => json,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => {
-            let step = "read the state";
-            return Err(StateError::File { step, source });
-        }
+    let Some(json) = read_file(&path)? else {
+        return Ok(None);
     };
     fs_err::remove_file(&path).map_err(|source| StateError::File {
         step: "remove the state",
         source,
     })?;
+    parse(&json, &path, project)
+}
+
+/// The state that the last restore of the project left, if there is one; it stays for a later [`take`].
+pub fn read(project: &Path, environment: &Environment) -> Result<Option<RunState>, StateError> {
+    let path = place(project, environment)?;
+    match read_file(&path)? {
+        Some(json) => parse(&json, &path, project),
+        None => Ok(None),
+    }
+}
+
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    match fs_err::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => {
+            let step = "read the state";
+            Err(StateError::File { step, source })
+        }
+    }
+}
+
+fn parse(json: &[u8], path: &Path, project: &Path) -> Result<Option<RunState>, StateError> {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: u32,
+    }
     let garbled = |source| StateError::Garbled {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     };
-    let head: Head = serde_json::from_slice(&json).map_err(garbled)?;
+    let head: Head = serde_json::from_slice(json).map_err(garbled)?;
     if head.schema != SCHEMA {
-        return Err(StateError::OtherSchema { path });
+        return Err(StateError::OtherSchema {
+            path: path.to_owned(),
+        });
     }
-    let state: RunState = serde_json::from_slice(&json).map_err(garbled)?;
+    let state: RunState = serde_json::from_slice(json).map_err(garbled)?;
     // The name of the file holds no more than 32 bits of the project's path.
     Ok(Some(state).filter(|state| state.project == project))
 }
 
-/// One file a project, named by the digest of the project's directory.
+/// Remembers that the checkouts `seen` of the project were here, each by what tells it from every other one, and returns
+/// those that were here before. A list that cannot be read counts as empty.
+pub fn see_checkouts(
+    project: &Path,
+    seen: &BTreeSet<String>,
+    environment: &Environment,
+) -> Result<BTreeSet<String>, StateError> {
+    let path = file_of("checkouts", project, environment)?;
+    let before: BTreeSet<String> = read_file(&path)?
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .unwrap_or_default();
+    if !seen.is_subset(&before) {
+        let all: BTreeSet<_> = before.union(seen).collect();
+        write_json(&all, &path)?;
+    }
+    Ok(before)
+}
+
 fn place(project: &Path, environment: &Environment) -> Result<PathBuf, StateError> {
+    file_of("run", project, environment)
+}
+
+/// One file of each kind a project, named by the digest of the project's directory.
+fn file_of(kind: &str, project: &Path, environment: &Environment) -> Result<PathBuf, StateError> {
     let directory = crate::platform_directory::state(environment).ok_or(StateError::NoPlace)?;
     let digest = Digest::of_bytes(project.as_os_str().as_encoded_bytes());
-    Ok(directory.join(format!("run-{}.json", digest.short())))
+    Ok(directory.join(format!("{kind}-{}.json", digest.short())))
 }
 
 #[cfg(test)]
@@ -196,6 +272,19 @@ mod tests {
         assert_eq!(found.expect("it is there").started_at, state.started_at);
         let again = take(Path::new("/work/project"), &environment).expect("no file is no error");
         assert!(again.is_none());
+    }
+
+    #[test]
+    fn a_checkout_is_known_from_the_second_time_on() {
+        let (_home, environment) = home();
+        let see = |names: &[&str]| {
+            let seen = names.iter().map(|&name| name.to_owned()).collect();
+            see_checkouts(Path::new("/p"), &seen, &environment).expect("there is a place")
+        };
+        assert!(see(&["one"]).is_empty());
+        assert!(see(&["two"]).contains("one"));
+        let before = see(&["one"]);
+        assert!(before.contains("one") && before.contains("two"));
     }
 
     #[test]

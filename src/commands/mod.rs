@@ -3,6 +3,7 @@
 mod action;
 mod child;
 mod plan;
+mod replay;
 mod restore;
 mod run;
 mod save;
@@ -42,6 +43,9 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
                 restore::restore(settings, environment, console)
             })
         }
+        Command::Replay(arguments) => with_settings(arguments, environment, |settings, console| {
+            replay::replay(settings, environment, console)
+        }),
         Command::Save(arguments) => with_settings(arguments, environment, |settings, console| {
             save::save(settings, environment, console)
         }),

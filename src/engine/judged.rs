@@ -15,7 +15,7 @@ use crate::{
     prune::{self, Candidate, LockedPackages, PrunePlan, PruneRequest, Restored},
     state::{RestoredEntry, RunState},
     tier::TierName,
-    unit::{self, ARMED, Unit, UnitId, UnitRecord},
+    unit::{self, ARMED, Interface, Unit, UnitId, UnitRecord},
 };
 
 /// Outside CI nobody says which runs are one job's: entries made closer to each other than this count as one save.
@@ -28,8 +28,8 @@ pub(super) struct JudgedRoot {
     pub reading: RootReading,
     /// The record of each unit of the tree, in the same order, with the count of unused saves after this one.
     pub records: Vec<UnitRecord>,
-    /// The interface of its units of `deps`.
-    pub interface: Digest,
+    /// The interface of its units of `deps` that are kept, if there are any to compile against.
+    pub interface: Option<Digest>,
     keep: BTreeSet<UnitId>,
 }
 
@@ -60,10 +60,7 @@ pub(super) fn judge(
     state: Option<&RunState>,
     succeeded: bool,
 ) -> anyhow::Result<JudgedRoot> {
-    let tree = &reading.tree;
-    let known = unit::known_interfaces(&tree.units, &reading.restored);
-    let interface = unit::interface(&tree.directory, &tree.units, &known)?;
-    let mut records = records(&reading, &interface.units);
+    let mut records = records(&reading);
     let locked = locked_versions(session.project());
     let entry = state.and_then(|state| state.restored.get(&TierName::Deps));
     if !counts_as_save(session, entry.map(|entry| &entry.facts)) {
@@ -90,15 +87,27 @@ pub(super) fn judge(
     }
     let keep = keep(&reading, &plan);
     mark_path_holders(&reading, &mut records, &keep);
+    let interface = interface(&reading, &keep)?;
+    for record in &mut records {
+        record.interface = interface.units.get(&record.id).copied();
+    }
     Ok(JudgedRoot {
         records,
-        interface: interface.digest,
+        interface: Some(interface.digest).filter(|_| !interface.units.is_empty()),
         keep,
         reading,
     })
 }
 
-fn records(reading: &RootReading, interfaces: &BTreeMap<UnitId, Digest>) -> Vec<UnitRecord> {
+/// What workspace crates that are restored beside the kept units would be compiled against.
+fn interface(reading: &RootReading, keep: &BTreeSet<UnitId>) -> anyhow::Result<Interface> {
+    let tree = &reading.tree;
+    let known = unit::known_interfaces(&tree.units, &reading.restored);
+    let kept = tree.units.iter().filter(|unit| keep.contains(&unit.id));
+    Ok(unit::interface(&tree.directory, kept, &known)?)
+}
+
+fn records(reading: &RootReading) -> Vec<UnitRecord> {
     let restored: BTreeMap<_, _> = reading
         .restored
         .iter()
@@ -108,11 +117,7 @@ fn records(reading: &RootReading, interfaces: &BTreeMap<UnitId, Digest>) -> Vec<
         .tree
         .units
         .iter()
-        .map(|unit| {
-            let mut record = UnitRecord::of(unit, restored.get(&unit.id).copied());
-            record.interface = interfaces.get(&unit.id).copied();
-            record
-        })
+        .map(|unit| UnitRecord::of(unit, restored.get(&unit.id).copied()))
         .collect()
 }
 

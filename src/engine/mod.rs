@@ -9,9 +9,11 @@ mod moved;
 mod plan;
 mod reading;
 mod rebuilt;
+mod replay;
 mod restore;
 mod save;
 mod session;
+mod sources;
 mod work;
 
 mod extra;
@@ -19,5 +21,6 @@ mod registry;
 mod target;
 mod tools;
 mod unit_set;
+mod workspace;
 
 pub use session::{JobResult, Session};

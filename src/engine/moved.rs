@@ -174,6 +174,7 @@ mod tests {
                     .map(|(root, record)| (path(root), record))
                     .collect(),
                 interface: Digest::of_bytes(b""),
+                sources: None,
             },
         }
     }

@@ -46,9 +46,9 @@ impl Session<'_> {
         // Two tiers share the target directories, which can hold many files.
         let mut sizes = HashMap::new();
         let mut plans = Vec::new();
-        for (tier, work) in self.works(None) {
+        for &tier in &self.settings.tiers {
             let mut roots = Vec::new();
-            for (name, directory) in work.roots() {
+            for (name, directory) in self.work(tier, None).roots() {
                 let place = (parts_of(tier), directory);
                 let bytes = *sizes
                     .entry(place.clone())

@@ -18,6 +18,7 @@ use crate::{
     state::RestoredEntry,
     store::Found,
     stream::RangedSource,
+    tier::TierName,
 };
 
 /// An entry that answered, opened and understood.
@@ -72,12 +73,12 @@ fn answer(
     restored: &mut Restored,
 ) -> anyhow::Result<()> {
     if session.settings.lookup_only {
-        let candidate = open(session, question, found.clone(), deadline)?;
+        let candidate = open(session, work.tier(), found.clone(), deadline)?;
         let why = "`lookup-only` is set: nothing was restored".to_owned();
         tell(&mut restored.report, &candidate, question, [why]);
         return Ok(());
     }
-    let brought = open(session, question, found.clone(), deadline).and_then(|candidate| {
+    let brought = open(session, work.tier(), found.clone(), deadline).and_then(|candidate| {
         let selection = work.select(&candidate.facts)?;
         let brought = bring(session, work, &candidate, &selection, deadline)?;
         Ok((candidate, selection, brought))
@@ -158,7 +159,7 @@ fn explain_miss(session: &Session<'_>, question: &Question, deadline: Deadline) 
         .peek(&question.any_of_tier(), deadline)
         .ok()
         .flatten()
-        .and_then(|found| open(session, question, found, deadline).ok());
+        .and_then(|found| open(session, question.tier, found, deadline).ok());
     let difference = nearest.and_then(|nearest| {
         let difference = key::compare(&nearest.facts.parts, question);
         explain(&difference)
@@ -169,16 +170,37 @@ fn explain_miss(session: &Session<'_>, question: &Question, deadline: Deadline) 
     }
 }
 
+/// What the newest entry that would answer `question` says of itself. No use of the entry.
+pub(super) fn nearest_facts(session: &Session<'_>, question: &Question) -> Option<EntryFacts> {
+    let deadline = Deadline::never();
+    let found = std::iter::once(question.key())
+        .chain(question.restore_keys())
+        .find_map(|prefix| session.store.peek(&prefix, deadline).ok()?)?;
+    Some(open(session, question.tier, found, deadline).ok()?.facts)
+}
+
+/// What the entry called `key` says of itself, if it can be read.
+pub(super) fn facts_of(
+    session: &Session<'_>,
+    tier: TierName,
+    key: &str,
+    deadline: Deadline,
+) -> Option<EntryFacts> {
+    let found = session.store.peek(key, deadline).ok()??;
+    let candidate = open(session, tier, found, deadline).ok()?;
+    (candidate.found.key == key).then_some(candidate.facts)
+}
+
 fn open(
     session: &Session<'_>,
-    question: &Question,
+    tier: TierName,
     found: Found,
     deadline: Deadline,
 ) -> anyhow::Result<Candidate> {
     let source = session.store.open(&found, deadline)?;
     let archive = archive::open(source.as_ref())
         .with_context(|| format!("failed to open the entry {}", found.key))?;
-    let facts = EntryFacts::from_json(archive.facts(), question.tier)?;
+    let facts = EntryFacts::from_json(archive.facts(), tier)?;
     Ok(Candidate {
         found,
         source,
@@ -254,9 +276,11 @@ fn bring(
     // From here on it is renames: whatever is begun comes to its end.
     deadline.check()?;
     let mut brought = Brought::default();
+    work.before_placing(&candidate.facts)?;
     for (name, staging) in &staged {
         brought.add(work.put_in_place(name, staging, &candidate.facts)?);
     }
+    work.after_placing(&candidate.facts, &mut brought)?;
     Ok(brought)
 }
 

@@ -20,6 +20,22 @@ use crate::{
     store::Reservation,
 };
 
+/// What came of a save.
+pub(super) struct Saved {
+    pub report: SaveReport,
+    /// What the entry that was stored says of itself, if one was.
+    pub stored: Option<EntryFacts>,
+}
+
+impl Saved {
+    pub(super) fn skipped(reason: impl Into<String>) -> Self {
+        Self {
+            report: SaveReport::skipped(reason),
+            stored: None,
+        }
+    }
+}
+
 /// Saves one tier, if there is reason to.
 pub(super) fn save_tier(
     session: &Session<'_>,
@@ -28,14 +44,14 @@ pub(super) fn save_tier(
     state: Option<&RunState>,
     job: JobResult,
     deadline: Deadline,
-) -> anyhow::Result<SaveReport> {
+) -> anyhow::Result<Saved> {
     let started = Instant::now();
     // Looking at what there is takes time: not where nothing may be saved whatever is found.
     if let Some(reason) = session.refusal(job) {
-        return Ok(SaveReport::skipped(reason.to_string()));
+        return Ok(Saved::skipped(reason.to_string()));
     }
     if let (None, Some(reason)) = (state, work.needs_state()) {
-        return Ok(SaveReport::skipped(reason));
+        return Ok(Saved::skipped(reason));
     }
     // From before looking to after packing: what is packed is what was looked at.
     let _locks = CargoLocks::hold(&work.locks(None), deadline.bound(session.lock_wait))?;
@@ -49,15 +65,18 @@ pub(super) fn save_tier(
         Some(entry) if entry.key == key => Novelty::Unchanged,
         _ => collected.novelty.clone(),
     };
+    let mut stored = None;
     let mut report = match policy::decide_save(&session.save_context(job, novelty)) {
         SaveDecision::Skip(reason) => SaveReport::skipped(reason.to_string()),
         SaveDecision::Save(reason) => {
-            let stored = store(session, work, question, &collected, &key, deadline)?;
-            match stored {
-                Stored::Saved { bytes } => SaveReport {
-                    bytes: Some(bytes),
-                    ..SaveReport::new(SaveOutcome::Saved, reason.to_string())
-                },
+            match store(session, work, question, &collected, &key, deadline)? {
+                Stored::Saved { bytes, facts } => {
+                    stored = Some(*facts);
+                    SaveReport {
+                        bytes: Some(bytes),
+                        ..SaveReport::new(SaveOutcome::Saved, reason.to_string())
+                    }
+                }
                 Stored::Raced => {
                     SaveReport::new(SaveOutcome::Raced, "an entry of that key is there already")
                 }
@@ -66,13 +85,13 @@ pub(super) fn save_tier(
     };
     report.key = key;
     report.seconds = started.elapsed().as_secs_f64();
-    Ok(report)
+    Ok(Saved { report, stored })
 }
 
 /// What became of an entry on its way into the store.
 enum Stored {
-    /// It is there, with this many bytes.
-    Saved { bytes: u64 },
+    /// It is there, with this many bytes, and says this of itself.
+    Saved { bytes: u64, facts: Box<EntryFacts> },
     /// Another one of its key is.
     Raced,
 }
@@ -98,7 +117,7 @@ fn store(
         roots: roots_of(collected, &work.roots()),
         contents: collected.contents.clone(),
     };
-    let facts = facts.to_json()?;
+    let json = facts.to_json()?;
     deadline.check()?;
     let mut upload = match session.store.begin(key, deadline)? {
         Reservation::Granted(upload) => upload,
@@ -112,7 +131,7 @@ fn store(
         deadline,
     };
     let packed = archive::pack(
-        &facts,
+        &json,
         &collected.groups,
         &options,
         upload.as_mut(),
@@ -123,6 +142,7 @@ fn store(
     Ok(if upload.finish()? {
         Stored::Saved {
             bytes: packed.volume.packed_bytes,
+            facts: Box::new(facts),
         }
     } else {
         Stored::Raced

@@ -14,10 +14,12 @@ use super::{
     locked::{locked_packages, locked_packages_now},
     reading, rebuilt,
     registry::RegistryWork,
-    restore, save,
+    restore,
+    save::{self, Saved},
     target::TargetWork,
     tools::ToolsWork,
     work::TierWork,
+    workspace::WorkspaceWork,
 };
 use crate::{
     archive::budget::ByteBudget,
@@ -62,6 +64,7 @@ pub enum JobResult {
 /// What a run knows of its project.
 pub struct Session<'run> {
     pub(super) settings: &'run Settings,
+    pub(super) environment: &'run Environment,
     pub(super) console: &'run Console,
     pub(super) store: Box<dyn Store>,
     pub(super) budget: ByteBudget,
@@ -100,6 +103,7 @@ impl<'run> Session<'run> {
             threads: thread::available_parallelism().map_or(1, NonZeroUsize::get),
             lock_wait: LOCK_WAIT,
             settings,
+            environment,
             console,
             project,
             facts,
@@ -124,21 +128,16 @@ impl<'run> Session<'run> {
         // Behind the cleaning: what a killed run left is nobody's.
         let mut tools_before = tools::snapshot(&self.project.cargo_home);
         let mut refusal = self.may_read().err();
-        for (tier, work) in self.works(None) {
-            let restored = match (self.question(tier), &refusal) {
-                (Ok(question), Some(reason)) => {
-                    state.questions.insert(tier, question);
-                    RestoreReport::new(RestoreOutcome::Skipped, reason)
-                }
-                (Ok(question), None) => {
-                    self.restore_tier(work.as_ref(), question, deadline, &mut state)
-                }
-                (Err(reason), _) => RestoreReport::new(RestoreOutcome::Skipped, reason),
+        for tier in &self.settings.tiers {
+            let restored = if *tier == TierName::Workspace {
+                self.restore_workspace(refusal.as_deref(), deadline, &mut state)
+            } else {
+                self.restore_plain(*tier, refusal.as_deref(), deadline, &mut state)
             };
             if restored.outcome == RestoreOutcome::Failed && deadline.check().is_err() {
                 refusal = Some(NO_TIME_LEFT.to_owned());
             }
-            report.tier_mut(tier).restore = Some(restored);
+            report.tier_mut(*tier).restore = Some(restored);
         }
         forget_own_tools(&mut tools_before, &state);
         state.tools_before = Some(tools_before);
@@ -152,7 +151,28 @@ impl<'run> Session<'run> {
         state
     }
 
-    fn restore_tier(
+    /// Restores a tier that depends on no other, unless there is a `refusal`.
+    fn restore_plain(
+        &self,
+        tier: TierName,
+        refusal: Option<&str>,
+        deadline: Deadline,
+        state: &mut RunState,
+    ) -> RestoreReport {
+        match (self.question(tier), refusal) {
+            (Ok(question), Some(reason)) => {
+                state.questions.insert(tier, question);
+                RestoreReport::new(RestoreOutcome::Skipped, reason)
+            }
+            (Ok(question), None) => {
+                let work = self.work(tier, None);
+                self.restore_tier(work.as_ref(), question, deadline, state)
+            }
+            (Err(reason), _) => RestoreReport::new(RestoreOutcome::Skipped, reason),
+        }
+    }
+
+    pub(super) fn restore_tier(
         &self,
         work: &dyn TierWork,
         question: Question,
@@ -201,33 +221,63 @@ impl<'run> Session<'run> {
                 None
             }
         };
+        let judged = judged.as_deref();
+        let mut deps = None;
         let mut is_stopped = false;
-        for (tier, work) in self.works(judged.as_deref()) {
-            let known = state.and_then(|state| state.questions.get(&tier).cloned());
-            let saved = match known.map_or_else(|| self.question(tier), Ok) {
-                Ok(_) if is_stopped => SaveReport::skipped(NO_TIME_LEFT),
-                Ok(question) => self.save_tier(work.as_ref(), &question, state, job, deadline),
-                Err(reason) => SaveReport::skipped(reason),
+        for tier in &self.settings.tiers {
+            let save = if is_stopped {
+                SaveReport::skipped(NO_TIME_LEFT)
+            } else if *tier == TierName::Workspace {
+                self.save_workspace(judged, state, deps.as_ref(), job, deadline)
+            } else {
+                let saved = self.save_plain(*tier, judged, state, job, deadline);
+                let report = saved.report.clone();
+                if *tier == TierName::Deps {
+                    deps = Some(saved);
+                }
+                report
             };
-            is_stopped |= saved.outcome == SaveOutcome::Failed && deadline.check().is_err();
-            report.tier_mut(tier).save = Some(saved);
+            is_stopped |= save.outcome == SaveOutcome::Failed && deadline.check().is_err();
+            report.tier_mut(*tier).save = Some(save);
         }
     }
 
-    fn save_tier(
+    /// Saves a tier that depends on no other.
+    fn save_plain(
+        &self,
+        tier: TierName,
+        judged: Option<&[JudgedRoot]>,
+        state: Option<&RunState>,
+        job: JobResult,
+        deadline: Deadline,
+    ) -> Saved {
+        let known = state.and_then(|state| state.questions.get(&tier).cloned());
+        match known.map_or_else(|| self.question(tier), Ok) {
+            Ok(question) => {
+                let work = self.work(tier, judged);
+                self.save_tier(work.as_ref(), &question, state, job, deadline)
+            }
+            Err(reason) => Saved::skipped(reason),
+        }
+    }
+
+    pub(super) fn save_tier(
         &self,
         work: &dyn TierWork,
         question: &Question,
         state: Option<&RunState>,
         job: JobResult,
         deadline: Deadline,
-    ) -> SaveReport {
+    ) -> Saved {
         let saved = fail_open::attempt(&format!("{} not saved", work.tier()), || {
             save::save_tier(self, work, question, state, job, deadline)
         });
         saved.unwrap_or_else(|Trouble(text)| {
             self.console.trouble(&text);
-            SaveReport::new(SaveOutcome::Failed, text)
+            Saved {
+                report: SaveReport::new(SaveOutcome::Failed, text),
+                stored: None,
+            }
         })
     }
 
@@ -280,43 +330,52 @@ impl<'run> Session<'run> {
         }
     }
 
+    /// What the keys are made of.
+    pub(super) fn facts(&self) -> &KeyFacts {
+        &self.facts
+    }
+
     /// The project.
     pub(super) fn project(&self) -> &Project {
         &self.project
     }
 
-    /// The tiers in use, in the order of restoring, with what each needs. `judged` are the target directories as the job
-    /// left them, once it has.
-    pub(super) fn works<'a>(
+    /// What `tier` needs. `judged` are the target directories as the job left them, once it has.
+    pub(super) fn work<'a>(
         &'a self,
+        tier: TierName,
         judged: Option<&'a [JudgedRoot]>,
-    ) -> Vec<(TierName, Box<dyn TierWork + 'a>)> {
-        self.settings
-            .tiers
-            .iter()
-            .map(|tier| {
-                let work: Box<dyn TierWork + 'a> = match tier {
-                    TierName::Registry => Box::new(RegistryWork {
-                        cargo_home: self.project.cargo_home.clone(),
-                        packages: locked_packages(&self.project),
-                        packages_now: Box::new(|| locked_packages_now(&self.project)),
-                    }),
-                    TierName::Deps | TierName::Workspace => Box::new(TargetWork {
-                        session: self,
-                        tier: *tier,
-                        judged,
-                    }),
-                    TierName::Tools => Box::new(ToolsWork {
-                        cargo_home: self.project.cargo_home.clone(),
-                        lock_wait: self.lock_wait,
-                    }),
-                    TierName::Extra => Box::new(ExtraWork {
-                        roots: self.extra.clone(),
-                    }),
-                };
-                (*tier, work)
-            })
-            .collect()
+    ) -> Box<dyn TierWork + 'a> {
+        match tier {
+            TierName::Registry => Box::new(RegistryWork {
+                cargo_home: self.project.cargo_home.clone(),
+                packages: locked_packages(&self.project),
+                packages_now: Box::new(|| locked_packages_now(&self.project)),
+            }),
+            TierName::Deps => Box::new(self.target_work(tier, judged)),
+            TierName::Workspace => Box::new(WorkspaceWork::new(self.target_work(tier, judged))),
+            TierName::Tools => Box::new(ToolsWork {
+                cargo_home: self.project.cargo_home.clone(),
+                lock_wait: self.lock_wait,
+            }),
+            TierName::Extra => Box::new(ExtraWork {
+                roots: self.extra.clone(),
+            }),
+        }
+    }
+
+    /// What the tiers of the target directories have in common.
+    pub(super) fn target_work<'a>(
+        &'a self,
+        tier: TierName,
+        judged: Option<&'a [JudgedRoot]>,
+    ) -> TargetWork<'a> {
+        TargetWork {
+            session: self,
+            tier,
+            judged,
+            beside: Vec::new(),
+        }
     }
 
     /// What a tier asks the store for, or in words why it asks for nothing.
@@ -324,8 +383,7 @@ impl<'run> Session<'run> {
         match tier {
             TierName::Registry => Ok(self.facts.registry()),
             TierName::Deps => self.facts.deps().map_err(|error| error.to_string()),
-            // Without a replay of the sources' times, Cargo would take artefacts of another commit for fresh.
-            TierName::Workspace => Err("workspace crates are not cached yet".to_owned()),
+            TierName::Workspace => self.workspace_question_of_plan(),
             TierName::Tools => Ok(self.facts.tools()),
             TierName::Extra if self.extra.roots.is_empty() => {
                 Err("no directories are listed".to_owned())

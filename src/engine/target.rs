@@ -32,6 +32,8 @@ pub(super) struct TargetWork<'run> {
     pub tier: TierName,
     /// The target directories as the job left them; `None` before it has, or if they could not be read.
     pub judged: Option<&'run [JudgedRoot]>,
+    /// The records of units that were restored into the same directories before, by root.
+    pub beside: Vec<(RelativePath, UnitRecord)>,
 }
 
 impl TierWork for TargetWork<'_> {
@@ -79,7 +81,12 @@ impl TierWork for TargetWork<'_> {
         let sources = source_roots(self.session);
         let staged = unit::read_target(staging.path(), &sources)?;
         let present = unit::read_target(staging.root(), &sources)?;
-        let (pieces, left) = pieces(&staged, &present, &records);
+        let beside = self.beside.iter().filter(|(name, _)| name == root);
+        let known: Vec<_> = records
+            .into_iter()
+            .chain(beside.map(|(_, record)| record))
+            .collect();
+        let (pieces, left) = pieces(&staged, &present, &known);
         let mut brought = bring_pieces(staging, &pieces)?;
         if left > 0 {
             brought.notes.push(format!(
@@ -118,15 +125,24 @@ impl TierWork for TargetWork<'_> {
         let mut interface = DigestBuilder::new();
         let mut notes = Vec::new();
         for root in roots {
-            interface.field(root.name().as_str(), root.interface.as_raw());
+            if let Some(own) = root.interface {
+                interface.field(root.name().as_str(), own.as_raw());
+            }
             for (unit, record) in root.kept(self.tier) {
                 groups.add_unit(root, unit);
                 records.push((root.name().clone(), record.clone()));
             }
-            if self.tier == TierName::Deps && !records.is_empty() {
-                groups.add_files(root, &root.reading.tree.shared);
-                let told = root.reading.tree.notes.iter();
-                notes.extend(told.map(|note| format!("{}: {}", note.path, note.text)));
+            match self.tier {
+                TierName::Deps if !records.is_empty() => {
+                    groups.add_files(root, &root.reading.tree.shared);
+                    let told = root.reading.tree.notes.iter();
+                    notes.extend(told.map(|note| format!("{}: {}", note.path, note.text)));
+                }
+                // Cargo takes documentation for fresh only if its pages are there.
+                TierName::Workspace if has_documentation(root) => {
+                    groups.add_files(root, &root.reading.tree.artefacts);
+                }
+                _ => {}
             }
         }
         Ok(Collected {
@@ -137,6 +153,7 @@ impl TierWork for TargetWork<'_> {
             contents: Contents::Target {
                 units: records,
                 interface: interface.finish(),
+                sources: None,
             },
             notes,
         })
@@ -197,8 +214,14 @@ impl TargetWork<'_> {
     }
 }
 
+/// Whether documentation of workspace crates is kept.
+fn has_documentation(root: &JudgedRoot) -> bool {
+    root.kept(TierName::Workspace)
+        .any(|(unit, _)| unit.kind == UnitKind::Doc)
+}
+
 /// The records of an entry's units in one root.
-fn records_of<'facts>(
+pub(super) fn records_of<'facts>(
     facts: &'facts EntryFacts,
     root: &RelativePath,
 ) -> impl Iterator<Item = &'facts UnitRecord> {

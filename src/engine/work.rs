@@ -36,6 +36,17 @@ pub(super) trait TierWork {
         facts: &EntryFacts,
     ) -> anyhow::Result<Brought>;
 
+    /// What has to be so before anything of the entry is in place; Cargo is kept out from here on.
+    fn before_placing(&self, _facts: &EntryFacts) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// What is to be done once everything is in place, before Cargo is let in again. What it has to tell it adds to
+    /// `brought`.
+    fn after_placing(&self, _facts: &EntryFacts, _brought: &mut Brought) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// The directories that Cargo is kept out of while an entry is merged into them, or while they are packed.
     fn locks(&self, entry: Option<&EntryFacts>) -> Vec<LockPlace>;
 

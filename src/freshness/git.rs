@@ -3,14 +3,17 @@
 //! Nothing here is needed: without git nothing counts as made by the job or ignored, and a commit that can't be
 //! told counts as another one.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::sources::{Sources, ancestors};
+use super::sources::{SourceKind, Sources, ancestors};
 use crate::{
     environment::Environment,
-    key::DigestBuilder,
+    key::{Digest, DigestBuilder},
     process::{Tool, ToolError},
 };
 
@@ -83,12 +86,36 @@ impl PathSet {
 
 /// What lay in the source trees when the job began: after the checkout, at restore, before any command of the job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing(BTreeSet<String>);
+pub struct Listing(BTreeMap<String, Option<Digest>>);
 
 impl Listing {
-    /// The names of everything in `sources`.
+    /// Everything in `sources`.
     pub fn of(sources: &Sources) -> Self {
-        Self(sources.entries.keys().cloned().collect())
+        let entries = sources.entries.iter();
+        Self(
+            entries
+                .map(|(name, found)| (name.clone(), found.digest))
+                .collect(),
+        )
+    }
+
+    /// The files and links of `sources` that were there, and had another content than they have now. Directories
+    /// change with every file that a job leaves behind.
+    pub fn changed<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = &'a str> {
+        sources.entries.iter().filter_map(|(name, found)| {
+            let before = self.0.get(name)?;
+            let is_other = found.kind != SourceKind::Directory && *before != found.digest;
+            is_other.then_some(name.as_str())
+        })
+    }
+
+    /// Takes what is listed to be what `sources` has of it now. What is new stays new.
+    pub fn renew(&mut self, sources: &Sources) {
+        for (name, digest) in &mut self.0 {
+            if let Some(found) = sources.entries.get(name) {
+                *digest = found.digest;
+            }
+        }
     }
 }
 
@@ -105,7 +132,7 @@ pub fn made_by_job(
         let made = sources
             .entries
             .keys()
-            .filter(|name| !listing.0.contains(*name));
+            .filter(|name| !listing.0.contains_key(*name));
         paths.0.extend(made.cloned());
     }
     paths

@@ -76,6 +76,14 @@ impl SourceManifest {
             outside: OutsideFiles::read(inputs.outside_paths()),
         }
     }
+
+    /// Forgets the paths called `names`: what was compiled before their last change is told from what was compiled after
+    /// it by nobody but Cargo, and only as far as units name them. They count as changed from now on.
+    pub fn forget<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            self.entries.remove(name);
+        }
+    }
 }
 
 /// Entries as rows of `[name, kind, digest, seconds, nanos]`: field names would triple their size.

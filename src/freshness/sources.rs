@@ -21,6 +21,10 @@ use crate::{
     key::{Digest, DigestBuilder},
 };
 
+/// The file by which a directory says that it is a cache (<https://bford.info/cachedir/>); Cargo puts it into target
+/// directories.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
+
 /// What lies at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SourceKind {
@@ -160,6 +164,9 @@ pub struct Sources {
     pub entries: BTreeMap<String, Found>,
     /// The packages among it, sorted by root.
     pub packages: Vec<Package>,
+    /// The directories in the trees that are caches by their own CACHEDIR.TAG, absolute: what Cargo made there, other
+    /// than where it builds now, is no source.
+    pub caches: Vec<PathBuf>,
 }
 
 impl Sources {
@@ -217,6 +224,7 @@ pub struct ScanError {
 /// Reads and hashes all sources, on all cores. A tree that does not exist has nothing in it.
 pub fn scan(trees: &SourceTrees) -> Result<Sources, ScanError> {
     let mut listed = Vec::new();
+    let mut caches = Vec::new();
     let mut directories = Vec::new();
     for tree in &trees.trees {
         let label = tree.name.as_str().to_owned();
@@ -226,7 +234,7 @@ pub fn scan(trees: &SourceTrees) -> Result<Sources, ScanError> {
             directories.push((canonical, label.clone()));
         }
         directories.push((tree.directory.clone(), label));
-        list(tree, trees, &mut listed)?;
+        list(tree, trees, &mut listed, &mut caches)?;
     }
     // The longest directory first: it is the innermost one.
     directories.sort_by_key(|(directory, _)| std::cmp::Reverse(directory.components().count()));
@@ -243,16 +251,32 @@ pub fn scan(trees: &SourceTrees) -> Result<Sources, ScanError> {
         directories,
         entries,
         packages,
+        caches,
     })
 }
 
 type Listed = (String, PathBuf, SourceKind);
 
-fn list(tree: &SourceTree, trees: &SourceTrees, into: &mut Vec<Listed>) -> Result<(), ScanError> {
+fn list(
+    tree: &SourceTree,
+    trees: &SourceTrees,
+    into: &mut Vec<Listed>,
+    caches: &mut Vec<PathBuf>,
+) -> Result<(), ScanError> {
     let walk = walkdir::WalkDir::new(&tree.directory)
         .into_iter()
         .filter_entry(|entry| {
-            entry.depth() == 0 || !trees.is_excluded(entry.path(), entry.file_name())
+            if entry.depth() == 0 {
+                return true;
+            }
+            if trees.is_excluded(entry.path(), entry.file_name()) {
+                return false;
+            }
+            let is_cache = entry.file_type().is_dir() && entry.path().join(CACHE_TAG).is_file();
+            if is_cache {
+                caches.push(entry.path().to_owned());
+            }
+            !is_cache
         });
     for entry in walk {
         let entry = match entry {

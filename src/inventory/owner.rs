@@ -120,7 +120,7 @@ impl Series {
         if let Some(parsed) = ParsedKey::parse(key) {
             return Self {
                 name: parsed.series(),
-                stem: parsed.stem(),
+                stem: Some(parsed.stem()),
                 job: parsed.digits(crate::key::PartName::Job).map(str::to_owned),
             };
         }

@@ -13,7 +13,7 @@ pub fn part_names(tier: TierName) -> &'static [PartName] {
         TierName::Deps => &[Platform, Toolchain, Env, Job, Lock, Set],
         TierName::Workspace => &[Platform, Toolchain, Env, Job, Interface, Tree],
         TierName::Tools => &[Platform, Job, Set],
-        TierName::Extra => &[Platform, Job, List, Lock],
+        TierName::Extra => &[Platform, Job, List, Lock, Set],
     }
 }
 
@@ -64,26 +64,24 @@ impl ParsedKey {
     pub fn series(&self) -> String {
         let last = self.parts.len() - 1;
         let count = match self.tier {
+            TierName::Registry => last,
             // The list of directories is the job's own choice, and one job may have two.
-            TierName::Registry | TierName::Extra => last,
-            TierName::Deps | TierName::Workspace | TierName::Tools => self
-                .parts
-                .iter()
-                .position(|(name, _)| *name == PartName::Job)
-                .map_or(last, |job| job + 1),
+            TierName::Extra => self.count_to(PartName::List),
+            TierName::Deps | TierName::Workspace | TierName::Tools => self.count_to(PartName::Job),
         };
         self.prefix(count)
     }
 
-    /// The key without its last part, where entries that share that answer the same lookup, and the newest does: then it is
-    /// all that any job can get. `None` for `extra`, whose last part is asked for. Ends in `-`.
-    pub fn stem(&self) -> Option<String> {
-        match self.tier {
-            TierName::Registry | TierName::Deps | TierName::Workspace | TierName::Tools => {
-                Some(self.prefix(self.parts.len() - 1))
-            }
-            TierName::Extra => None,
-        }
+    /// How many parts there are up to and with `part`; all but the last where there is no such part.
+    fn count_to(&self, part: PartName) -> usize {
+        let position = self.parts.iter().position(|(name, _)| *name == part);
+        position.map_or(self.parts.len() - 1, |index| index + 1)
+    }
+
+    /// The key without its last part: entries that share that answer the same lookup, and the newest does, so that it is
+    /// all that any job can get. Ends in `-`.
+    pub fn stem(&self) -> String {
+        self.prefix(self.parts.len() - 1)
     }
 
     fn prefix(&self, count: usize) -> String {
@@ -111,7 +109,7 @@ mod tests {
         assert_eq!(parsed.digits(PartName::Job), Some("44444444"));
         assert_eq!(parsed.digits(PartName::Tree), None);
         insta::assert_snapshot!(parsed.series(), @"hotcrate-v1-deps-11111111-22222222-33333333-44444444-");
-        insta::assert_snapshot!(parsed.stem().expect("deps has one"), @"hotcrate-v1-deps-11111111-22222222-33333333-44444444-55555555-");
+        insta::assert_snapshot!(parsed.stem(), @"hotcrate-v1-deps-11111111-22222222-33333333-44444444-55555555-");
     }
 
     #[rstest]
@@ -124,7 +122,7 @@ mod tests {
         "hotcrate-v1-tools-11111111-22222222-"
     )]
     #[case::extra(
-        "hotcrate-v1-extra-11111111-22222222-33333333-44444444",
+        "hotcrate-v1-extra-11111111-22222222-33333333-44444444-55555555",
         "hotcrate-v1-extra-11111111-22222222-33333333-"
     )]
     #[case::workspace(

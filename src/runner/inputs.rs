@@ -39,7 +39,7 @@ const fn input(name: &'static str, default: &'static str, meaning: Meaning) -> I
 }
 
 /// All inputs: first those that `Swatinem/rust-cache` has as well, with its names and meanings.
-pub const INPUTS: [Input; 31] = [
+pub const INPUTS: [Input; 33] = [
     input("prefix-key", "", Meaning::Own),
     input("shared-key", "", Meaning::Option),
     input("key", "", Meaning::Own),
@@ -60,6 +60,8 @@ pub const INPUTS: [Input; 31] = [
     input("mode", "auto", Meaning::Own),
     input("store", "auto", Meaning::Own),
     input("tiers", "registry,deps,workspace,tools,extra", Meaning::Own),
+    input("workspace-crates", "auto", Meaning::Option),
+    input("build-scripts", "auto", Meaning::Option),
     input("project", ".", Meaning::Option),
     input("max-size", "10GiB", Meaning::Option),
     input("save-threshold", "10", Meaning::Option),

@@ -10,7 +10,7 @@
 //! so, and it has outputs.
 //!
 //! ```text
-//! read ─▶ scan ─▶ draft ─▶ {fingerprint, source_roots} ─▶ Unit ─▶ {record, interface, access}
+//! read ─▶ scan ─▶ draft ─▶ {fingerprint, source_roots} ─▶ Unit ─▶ {record, interface, access, shift}
 //! ```
 
 mod access;
@@ -23,6 +23,7 @@ mod profiles;
 mod read;
 mod record;
 mod scan;
+mod shift;
 mod snapshot;
 mod source_roots;
 
@@ -50,6 +51,7 @@ pub use interface::{Interface, InterfaceError, interface};
 pub use profiles::profile_directories;
 pub use read::{ReadError, read_target};
 pub use record::{UnitRecord, compiled_here, known_interfaces};
+pub use shift::{ShiftError, make_older};
 pub use snapshot::{input_states, snapshot};
 pub use source_roots::SourceRoots;
 

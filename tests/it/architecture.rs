@@ -83,10 +83,15 @@ const SHARED_TYPES: [&str; 10] = [
 ];
 
 /// A module and one that it may know although the layers forbid it, with the reason.
-const EXCEPTIONS: [(&str, &str, &str); 7] = [
+const EXCEPTIONS: [(&str, &str, &str); 9] = [
     ("commands", "cli", "dispatches on the parsed command line"),
     ("freshness", "unit", "asks units what they read"),
     ("main", "cli", "parses it"),
+    (
+        "entry",
+        "freshness::SourceManifest",
+        "travels with the units that were compiled from it",
+    ),
     (
         "entry",
         "tier::Tool",
@@ -98,6 +103,11 @@ const EXCEPTIONS: [(&str, &str, &str); 7] = [
         "records are merged, and not put in place as files",
     ),
     ("place::unrecorded", "tier", "takes back what has no record"),
+    (
+        "state",
+        "freshness::Listing",
+        "keeps what the sources were before the job",
+    ),
     (
         "state",
         "tier::tools",

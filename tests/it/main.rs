@@ -42,3 +42,4 @@ mod reasons;
 mod sources;
 mod time_limits;
 mod warm_start;
+mod workspace;

@@ -6,7 +6,7 @@ use fs_err as fs;
 
 use crate::support::{
     Sandbox, Source, checkout, copy_tree, entries_of_store, fixture, git, libraries, members,
-    replace_in, unversioned,
+    package, replace_in, unversioned, vendor,
 };
 
 const BUILD: [&str; 4] = ["cargo", "build", "--locked", "-v"];
@@ -114,13 +114,7 @@ fn vendored_sources_are_no_dependencies_of_cargo_home() {
     let sandbox = Sandbox::new();
     let template = sandbox.path("template");
     copy_tree(&fixture("small"), &template);
-    sandbox.cargo(&template, &["vendor", "--locked", "--quiet"]);
-    fs::create_dir(template.join(".cargo")).unwrap();
-    fs::write(
-        template.join(".cargo/config.toml"),
-        "[source.crates-io]\nreplace-with = \"vendored-sources\"\n[source.vendored-sources]\ndirectory = \"vendor\"\n",
-    )
-    .unwrap();
+    vendor(&sandbox, &template);
     for name in ["first", "second"] {
         sandbox.empty_cargo_home();
         let clone = checkout(&sandbox, &template, name);
@@ -225,7 +219,6 @@ fn a_path_dependency_outside_the_workspace_is_compiled_from_its_own_sources() {
     );
 }
 
-/// A repository with one package, `lent`.
 /// The small workspace with a dependency `lent` from a git repository, and a lockfile that names it.
 fn template_with_lent(sandbox: &Sandbox, repository: &Path) -> PathBuf {
     let template = sandbox.path("template");
@@ -242,18 +235,9 @@ fn template_with_lent(sandbox: &Sandbox, repository: &Path) -> PathBuf {
     template
 }
 
+/// A repository with one package, `lent`.
 fn git_repository(sandbox: &Sandbox) -> PathBuf {
     let template = sandbox.path("lent-template");
     package(&template, "lent");
     checkout(sandbox, &template, "lent.git")
-}
-
-fn package(directory: &Path, name: &str) {
-    fs::create_dir_all(directory.join("src")).unwrap();
-    fs::write(
-        directory.join("Cargo.toml"),
-        format!("[package]\nname = \"{name}\"\nversion = \"0.3.0\"\nedition = \"2024\"\n"),
-    )
-    .unwrap();
-    fs::write(directory.join("src/lib.rs"), "//! Lent.\n").unwrap();
 }

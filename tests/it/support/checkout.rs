@@ -86,3 +86,25 @@ pub(crate) fn replace_in(file: &Path, from: &str, to: &str) {
     assert!(text.contains(from), "{} lacks {from:?}", file.display());
     fs::write(file, text.replace(from, to)).unwrap();
 }
+
+/// A library without dependencies, version 0.3.0.
+pub(crate) fn package(directory: &Path, name: &str) {
+    fs::create_dir_all(directory.join("src")).unwrap();
+    fs::write(
+        directory.join("Cargo.toml"),
+        format!("[package]\nname = \"{name}\"\nversion = \"0.3.0\"\nedition = \"2024\"\n"),
+    )
+    .unwrap();
+    fs::write(directory.join("src/lib.rs"), "//! Lent.\n").unwrap();
+}
+
+/// Vendors the registry packages of the project in `directory`.
+pub(crate) fn vendor(sandbox: &Sandbox, directory: &Path) {
+    sandbox.cargo(directory, &["vendor", "--locked", "--quiet"]);
+    fs::create_dir(directory.join(".cargo")).unwrap();
+    fs::write(
+        directory.join(".cargo/config.toml"),
+        "[source.crates-io]\nreplace-with = \"vendored-sources\"\n[source.vendored-sources]\ndirectory = \"vendor\"\n",
+    )
+    .unwrap();
+}

@@ -14,7 +14,9 @@ mod tree;
 #[cfg(target_os = "linux")]
 pub(crate) use act::{HOTCRATE, Runner, read_report};
 pub(crate) use build::{Build, Source};
-pub(crate) use checkout::{checkout, copy_tree, fixture, git, replace_in, unversioned};
+pub(crate) use checkout::{
+    checkout, copy_tree, fixture, git, package, replace_in, unversioned, vendor,
+};
 pub(crate) use entry::{entries_of_store, entry_file, libraries, members};
 pub(crate) use published::{HEXYL, JUST, Published};
 pub(crate) use report::Report;

@@ -64,6 +64,11 @@ impl Report {
             .any(|unit| unit.unit.contains(package) && !unit.reason.is_empty())
     }
 
+    /// Whether the report says anything of `tier`.
+    pub(crate) fn has_tier(&self, name: &str) -> bool {
+        self.tiers.iter().any(|tier| tier.name == name)
+    }
+
     #[track_caller]
     fn tier(&self, name: &str) -> &Tier {
         self.tiers

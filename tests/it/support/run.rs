@@ -93,6 +93,12 @@ impl<'a> Hotcrate<'a> {
         finish(self.command("save", &report), &report)
     }
 
+    /// `hotcrate replay`, which writes no report.
+    pub(crate) fn replay(self) -> Finished {
+        let nowhere = self.sandbox.path("no-report");
+        finish(self.invocation("replay"), &nowhere)
+    }
+
     /// `hotcrate plan`, which writes no report.
     pub(crate) fn plan(self) -> Finished {
         let nowhere = self.sandbox.path("no-report");
