@@ -93,11 +93,12 @@ pub struct CommonArguments {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
-    /// Where entries live: a directory [default: the platform's cache directory].
+    /// Where entries live: `actions` (the cache service of GitHub Actions), `dir` (the platform's cache directory), a
+    /// directory, or `auto` [default: auto, which is the cache service where the runner hands one down, else dir].
     // A parser that takes the empty value, which a variable of CI that is not set comes as.
     #[arg(
         long,
-        value_name = "DIR",
+        value_name = "STORE",
         env = "HOTCRATE_STORE",
         value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]

@@ -187,6 +187,11 @@ impl Drop for Transfer {
     }
 }
 
+/// Has the runner hide `secret` wherever it shows up in the log.
+pub fn mask(secret: &str) {
+    write_raw(&workflow_command::mask_line(secret));
+}
+
 /// A collapsed part of a runner's log, until it is dropped.
 #[derive(Debug)]
 #[must_use = "the group ends when this is dropped"]

@@ -65,13 +65,24 @@ pub struct JobNames {
     pub matrix: Option<serde_json::Value>,
 }
 
+/// Where entries live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// The cache service where the runner hands one down, else the platform's cache directory.
+    Auto,
+    /// The cache service of GitHub Actions, or one that speaks like it.
+    Actions,
+    /// A directory, absolute; `None` for the platform's cache directory.
+    Directory(Option<PathBuf>),
+}
+
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The project's directory, absolute, links resolved.
     pub project: PathBuf,
-    /// The directory of the store, absolute; `None` for the platform's cache directory.
-    pub store: Option<PathBuf>,
+    /// Where entries live.
+    pub store: StoreChoice,
     /// Where the JSON report goes, absolute.
     pub report: Option<PathBuf>,
     /// The bound on the store, in bytes.
@@ -118,6 +129,12 @@ pub enum SettingsError {
         path: PathBuf,
         /// Why it cannot be used.
         reason: String,
+    },
+    /// A store that there is not.
+    #[error("--store {value:?} is no store; it takes auto, actions, dir, or a directory")]
+    Store {
+        /// The value as it was given.
+        value: String,
     },
     /// A size that cannot be read.
     #[error(
@@ -201,11 +218,7 @@ impl Settings {
         Ok(Self {
             cache_directories: extra::roots(&directories, &project, home.as_deref())?,
             project,
-            store: arguments
-                .store
-                .as_ref()
-                .filter(|path| !path.as_os_str().is_empty())
-                .map(absolute),
+            store: check_store(arguments.store.as_deref(), current_directory)?,
             report: arguments.report.as_ref().map(absolute),
             max_bytes: check_size(&arguments.max_size)?,
             workspaces: WorkspaceLine::parse_all(&arguments.workspaces)?,
@@ -294,6 +307,24 @@ fn check_build_scripts(value: &str) -> Result<BuildScripts, SettingsError> {
         _ => Err(SettingsError::BuildScripts {
             value: value.to_owned(),
         }),
+    }
+}
+
+fn check_store(
+    given: Option<&Path>,
+    current_directory: &Path,
+) -> Result<StoreChoice, SettingsError> {
+    let Some(given) = given.filter(|given| !given.as_os_str().is_empty()) else {
+        return Ok(StoreChoice::Auto);
+    };
+    match given.to_str() {
+        Some("auto") => Ok(StoreChoice::Auto),
+        Some("actions") => Ok(StoreChoice::Actions),
+        Some("dir") => Ok(StoreChoice::Directory(None)),
+        Some(address) if address.contains("://") => Err(SettingsError::Store {
+            value: address.to_owned(),
+        }),
+        _ => Ok(StoreChoice::Directory(Some(current_directory.join(given)))),
     }
 }
 
@@ -408,6 +439,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named_with_what_is_accepted() {
         let refused = |options: &[&str]| check(options).expect_err("the value is wrong");
+        insta::assert_snapshot!(refused(&["--store", "s3://bucket"]), @r#"--store "s3://bucket" is no store; it takes auto, actions, dir, or a directory"#);
         insta::assert_snapshot!(refused(&["--max-size", "many"]), @r#"--max-size "many" is not a size; it takes a number and a unit, such as 500MB or 10GiB"#);
         insta::assert_snapshot!(refused(&["--max-size", "0"]), @r#"--max-size "0" is not a size; it takes a number and a unit, such as 500MB or 10GiB"#);
         insta::assert_snapshot!(refused(&["--tiers", "registry,dependencies"]), @r#"--tiers: unknown tier "dependencies": expected one of registry, deps, workspace, tools, extra"#);
@@ -441,7 +473,7 @@ mod tests {
             "--save-if=",
         ])
         .expect("empty values stand for the defaults");
-        assert_eq!(settings.store, None);
+        assert_eq!(settings.store, StoreChoice::Auto);
         assert_eq!(settings.max_bytes, 10 << 30);
         assert_eq!(settings.workspaces, [WorkspaceLine::project()]);
         assert!(settings.cache_directories.roots.is_empty());
@@ -458,6 +490,29 @@ mod tests {
         let settings = check(&["--restore-timeout", value]).expect("it is a duration");
         assert_eq!(settings.restore_timeout, Duration::from_secs(seconds));
         assert_eq!(settings.save_timeout, Duration::from_mins(10));
+    }
+
+    #[rstest::rstest]
+    #[case("auto", StoreChoice::Auto)]
+    #[case("actions", StoreChoice::Actions)]
+    #[case("dir", StoreChoice::Directory(None))]
+    #[case("/srv/cache", StoreChoice::Directory(Some("/srv/cache".into())))]
+    fn the_store_is_named_by_a_word_or_a_directory(
+        #[case] value: &str,
+        #[case] expected: StoreChoice,
+    ) {
+        let settings = check(&["--store", value]).expect("it is one");
+        assert_eq!(settings.store, expected);
+    }
+
+    #[test]
+    fn a_directory_is_relative_to_where_hotcrate_runs() {
+        let settings = check(&["--store", "./actions"]).expect("it is a directory");
+        let here = std::env::current_dir().expect("tests run somewhere");
+        assert_eq!(
+            settings.store,
+            StoreChoice::Directory(Some(here.join("./actions")))
+        );
     }
 
     #[rstest::rstest]

@@ -8,6 +8,10 @@ use std::error::Error;
 /// What went wrong on the other side of a stream, as the store words it.
 pub type StreamError = Box<dyn Error + Send + Sync>;
 
+/// The first range that is read of an entry, in bytes, unless the entry is smaller: a store may fetch it with the request
+/// that tells it the size.
+pub const FIRST_RANGE: u64 = 8 << 20;
+
 /// An entry of known size that can be read in ranges, from several threads at once.
 pub trait RangedSource: Send + Sync {
     /// Size of the whole entry in bytes.

@@ -9,9 +9,12 @@
 //! ```
 //!
 //! All numbers are little-endian, as in zstd itself. Skippable frames are RFC 8878 section 3.1.2. A format that
-//! older releases could not read gets other tags, and another `version` for the cache service.
+//! older releases could not read gets other tags, and another number in [`FORMAT`].
 
 use crate::key::Digest;
+
+/// The format's name and version. Who can read one can read all of the same.
+pub const FORMAT: (&str, u32) = ("hotcrate", 1);
 
 /// What zstd skips: one of the sixteen magic numbers it sets aside (0x184D2A50 to 0x184D2A5F).
 const SKIPPABLE_MAGIC: [u8; 4] = 0x184D_2A57_u32.to_le_bytes();

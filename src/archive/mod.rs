@@ -39,7 +39,8 @@ use crate::{deadline::Deadline, key::Digest};
 
 pub use check::symlink_refusal;
 pub use error::{OpenError, PackError, UnpackError, is_damage};
-pub use open::{FIRST_RANGE, Kind, MemberInfo, OpenArchive, open};
+pub use format::FORMAT;
+pub use open::{Kind, MemberInfo, OpenArchive, open};
 pub use pack::pack;
 pub use unpack::unpack;
 pub use write::UNPACKED_ATIME;

@@ -17,11 +17,11 @@ use super::{
     index::{Content, FrameEntry, Index, IndexMember, raw_bytes},
     path::RelativePath,
 };
-use crate::{key::Digest, stream::RangedSource};
+use crate::{
+    key::Digest,
+    stream::{FIRST_RANGE, RangedSource},
+};
 
-/// The first range that [`open`] reads, in bytes, unless the archive is smaller. A store may fetch it with the
-/// request that tells it the total.
-pub const FIRST_RANGE: u64 = 8 << 20;
 /// What is read from the end, where the first range does not reach it: most indexes fit.
 const TAIL_RANGE: u64 = 1 << 20;
 

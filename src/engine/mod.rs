@@ -14,6 +14,7 @@ mod restore;
 mod save;
 mod session;
 mod sources;
+mod store;
 mod work;
 
 mod extra;

@@ -16,7 +16,7 @@ use crate::{
     place::{self, CargoLocks, Staging},
     report::{RestoreOutcome, RestoreReport, render_bytes},
     state::RestoredEntry,
-    store::Found,
+    store::{Found, StoreError},
     stream::RangedSource,
     tier::TierName,
 };
@@ -55,9 +55,14 @@ pub(super) fn restore_tier(
         },
         entry: None,
     };
-    match session.store.look_up(&key, &restore_keys, deadline)? {
-        Some(found) => answer(session, work, question, &found, deadline, &mut restored)?,
-        None => restored.report.reason = explain_miss(session, question, deadline),
+    match session.store.look_up(&key, &restore_keys, deadline) {
+        Ok(Some(found)) => answer(session, work, question, &found, deadline, &mut restored)?,
+        Ok(None) => restored.report.reason = explain_miss(session, question, deadline),
+        Err(StoreError::Off { reason }) => {
+            restored.report.outcome = RestoreOutcome::Skipped;
+            restored.report.reason = reason;
+        }
+        Err(error) => return Err(error.into()),
     }
     restored.report.seconds = started.elapsed().as_secs_f64();
     Ok(restored)
@@ -132,12 +137,16 @@ fn tell(
     difference
 }
 
-/// An entry that is sound, but none for this project or release, is as good as none.
+/// An entry that is sound, but none for this project or release, is as good as none, and so is one that was evicted since
+/// it was found.
 fn as_miss(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let of_other_release = error
         .downcast_ref::<FactsError>()
         .is_some_and(|error| matches!(error, FactsError::OtherSchema { .. }));
-    (of_other_release || error.is::<NoCommonRoot>()).then(|| error.to_string())
+    let is_gone = error
+        .downcast_ref::<StoreError>()
+        .is_some_and(|error| matches!(error, StoreError::Gone { .. }));
+    (of_other_release || is_gone || error.is::<NoCommonRoot>()).then(|| error.to_string())
 }
 
 /// An entry of other directories than this project has now.

@@ -17,7 +17,7 @@ use crate::{
     policy::{self, Novelty, SaveDecision},
     report::{SaveOutcome, SaveReport},
     state::RunState,
-    store::Reservation,
+    store::{Reservation, StoreError},
 };
 
 /// What came of a save.
@@ -80,6 +80,7 @@ pub(super) fn save_tier(
                 Stored::Raced => {
                     SaveReport::new(SaveOutcome::Raced, "an entry of that key is there already")
                 }
+                Stored::Refused { reason } => SaveReport::skipped(reason),
             }
         }
     };
@@ -94,6 +95,22 @@ enum Stored {
     Saved { bytes: u64, facts: Box<EntryFacts> },
     /// Another one of its key is.
     Raced,
+    /// The store takes none, and that is no trouble.
+    Refused { reason: String },
+}
+
+impl Stored {
+    /// What became of an entry that was not written to its end: only some errors are trouble.
+    fn of_failure(error: anyhow::Error) -> anyhow::Result<Self> {
+        let of_store = error.chain().find_map(|cause| match cause.downcast_ref() {
+            Some(StoreError::Taken { .. }) => Some(Self::Raced),
+            Some(StoreError::Off { reason }) => Some(Self::Refused {
+                reason: reason.clone(),
+            }),
+            _ => None,
+        });
+        of_store.ok_or(error)
+    }
 }
 
 /// Packs what was collected straight into the store.
@@ -119,9 +136,10 @@ fn store(
     };
     let json = facts.to_json()?;
     deadline.check()?;
-    let mut upload = match session.store.begin(key, deadline)? {
-        Reservation::Granted(upload) => upload,
-        Reservation::Taken => return Ok(Stored::Raced),
+    let mut upload = match session.store.begin(key, deadline) {
+        Ok(Reservation::Granted(upload)) => upload,
+        Ok(Reservation::Taken) => return Ok(Stored::Raced),
+        Err(error) => return Stored::of_failure(error.into()),
     };
     let title = format!("saving {}", work.tier());
     let transfer = session.console.transfer(&title, collected.raw_bytes);
@@ -137,8 +155,12 @@ fn store(
         upload.as_mut(),
         &transfer,
     )
-    .context("failed to pack")?;
+    .context("failed to pack");
     drop(transfer);
+    let packed = match packed {
+        Ok(packed) => packed,
+        Err(error) => return Stored::of_failure(error),
+    };
     Ok(if upload.finish()? {
         Stored::Saved {
             bytes: packed.volume.packed_bytes,

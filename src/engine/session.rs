@@ -16,6 +16,7 @@ use super::{
     registry::RegistryWork,
     restore,
     save::{self, Saved},
+    store::open_store,
     target::TargetWork,
     tools::ToolsWork,
     work::TierWork,
@@ -29,14 +30,14 @@ use crate::{
     environment::Environment,
     fail_open::{self, Trouble},
     key::{JobIdentity, KeyFacts, Question},
-    place, platform_directory,
+    place,
     policy::{JobStatus, Novelty, Place, SaveContext, SaveDecision, SkipReason, decide_save},
     project::{self, Project, Request},
     report::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport},
-    runner::{GitHubContext, scopes_of},
+    runner::GitHubContext,
     settings::{RESTORE_TIMEOUT, SAVE_TIMEOUT, Settings},
     state::RunState,
-    store::{DirOptions, DirStore, Store, identity_of},
+    store::Store,
     tier::{
         TierName,
         extra::ExtraRoots,
@@ -98,7 +99,7 @@ impl<'run> Session<'run> {
         let mut facts = project.key_facts(environment, &settings.env_vars, job);
         facts.prefix.clone_from(&settings.job_names.prefix);
         Ok(Self {
-            store: open_store(settings, environment, &project, github.as_ref())?,
+            store: open_store(settings, environment, console, &project, github.as_ref())?,
             budget: ByteBudget::new(ByteBudget::DEFAULT_BYTES),
             threads: thread::available_parallelism().map_or(1, NonZeroUsize::get),
             lock_wait: LOCK_WAIT,
@@ -421,32 +422,6 @@ fn forget_own_tools(before: &mut ToolsBefore, state: &RunState) {
             before.names.remove(file.path.file_name());
         }
     }
-}
-
-fn open_store(
-    settings: &Settings,
-    environment: &Environment,
-    project: &Project,
-    github: Option<&GitHubContext>,
-) -> anyhow::Result<Box<dyn Store>> {
-    let directory = settings
-        .store
-        .clone()
-        .or_else(|| platform_directory::cache(environment))
-        .context("failed to find a directory for the store: neither HOME nor its like is set, and no --store is given")?;
-    let names = project
-        .workspaces
-        .iter()
-        .flat_map(|workspace| &workspace.members)
-        .map(|member| member.name.as_str());
-    let store = DirStore::open(DirOptions {
-        directory,
-        project: identity_of(&settings.project, environment, names),
-        scopes: scopes_of(github),
-        max_bytes: settings.max_bytes,
-        lock_wait: DirStore::DEFAULT_LOCK_WAIT,
-    })?;
-    Ok(Box::new(store))
 }
 
 fn job_identity(settings: &Settings, github: Option<&GitHubContext>) -> JobIdentity {

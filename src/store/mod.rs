@@ -7,6 +7,7 @@
 //! not finished is never seen by anyone, and no call panics on what it finds. Whatever can take long, waiting included,
 //! ends soon after the deadline that it was begun with.
 
+mod actions;
 mod dir;
 mod identity;
 mod name;
@@ -17,6 +18,9 @@ use std::{
     time::Duration,
 };
 
+pub use actions::{
+    ActionsError, ActionsOptions, ActionsStore, Limits, ServiceAddress, Version as ServiceVersion,
+};
 pub use dir::{DirOptions, DirStore, StoredEntry};
 pub use identity::{ProjectIdentity, identity_of, origin_url};
 pub use name::StoredName;
@@ -56,8 +60,9 @@ pub trait Store: Send + Sync {
     /// this run writes to stays, and so does any in a store that can't remove.
     fn discard(&self, found: &Found) -> Result<(), StoreError>;
 
-    /// Begins to store an entry under `key`, in the scope that this run writes to. Reserve as late as possible: begin
-    /// once there is something to write. The deadline holds for the whole upload.
+    /// Begins to store an entry under `key`, in the scope that this run writes to: once there is something to write. A
+    /// store that reserves keys may put that off further; writing or finishing then fails with [`StoreError::Taken`].
+    /// The deadline holds for the whole upload.
     fn begin(&self, key: &str, deadline: Deadline) -> Result<Reservation, StoreError>;
 }
 
@@ -146,6 +151,21 @@ pub enum StoreError {
     /// The deadline passed.
     #[error(transparent)]
     TimeUp(#[from] TimeUp),
+    /// An entry of that key is there already, or is being written, and that became known while this one was written.
+    #[error("an entry {key} is there already")]
+    Taken {
+        /// The key.
+        key: String,
+    },
+    /// The store is not to be used, and that is no trouble of this moment: it is forbidden, or was told before.
+    #[error("{reason}")]
+    Off {
+        /// Why, in words for a report.
+        reason: String,
+    },
+    /// The cache service, or what lies behind it, failed.
+    #[error(transparent)]
+    Service(#[from] ActionsError),
     /// The entry is larger than the whole store may be.
     #[error("the entry needs more than the store's limit of {limit} bytes")]
     TooLarge {

@@ -11,6 +11,8 @@
 #[cfg(target_os = "linux")]
 mod action;
 mod action_files;
+mod actions_faults;
+mod actions_store;
 mod architecture;
 mod damage;
 mod dist;
@@ -20,6 +22,8 @@ mod settings;
 mod support;
 
 // Each of these needs a POSIX shell as the command that hotcrate runs.
+#[cfg(unix)]
+mod actions_run;
 #[cfg(unix)]
 mod cache_directories;
 #[cfg(unix)]

@@ -4,7 +4,7 @@ use super::{
     hostile::{Forgery, directory},
     *,
 };
-use crate::{archive::FIRST_RANGE, key::Digest};
+use crate::{key::Digest, stream::FIRST_RANGE};
 
 /// Offsets and lengths of what opening reads.
 fn ranges_read(bytes: Vec<u8>) -> Vec<(u64, usize)> {

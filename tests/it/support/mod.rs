@@ -2,7 +2,9 @@
 
 #[cfg(target_os = "linux")]
 mod act;
+pub(crate) mod actions_store;
 mod build;
+mod cache_service;
 mod checkout;
 mod entry;
 mod published;
@@ -14,6 +16,7 @@ mod tree;
 #[cfg(target_os = "linux")]
 pub(crate) use act::{HOTCRATE, Runner, read_report};
 pub(crate) use build::{Build, Source};
+pub(crate) use cache_service::{CacheService, Fault, Host, Op, Seen, token};
 pub(crate) use checkout::{
     checkout, copy_tree, fixture, git, package, replace_in, unversioned, vendor,
 };
