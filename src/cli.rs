@@ -133,6 +133,10 @@ pub struct CommonArguments {
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub workspace_crates: String,
 
+    /// Store the compiler's incremental caches with the workspace crates.
+    #[arg(long)]
+    pub incremental: bool,
+
     /// When build scripts of restored workspace crates run again although nothing that they declare changed: `auto` where
     /// they declare nothing or show signs of reading git, the clock or undeclared variables, `always`, or `never`.
     #[arg(long, value_name = "MODE", default_value = "auto")]

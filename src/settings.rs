@@ -91,6 +91,8 @@ pub struct Settings {
     pub workspaces: Vec<WorkspaceLine>,
     /// The tiers in use.
     pub tiers: BTreeSet<TierName>,
+    /// Whether incremental caches are stored with the workspace crates.
+    pub incremental: bool,
     /// When build scripts of restored workspace crates run again.
     pub build_scripts: BuildScripts,
     /// What stands in for workflow, job and matrix.
@@ -223,6 +225,7 @@ impl Settings {
             max_bytes: check_size(&arguments.max_size)?,
             workspaces: WorkspaceLine::parse_all(&arguments.workspaces)?,
             tiers: check_tiers(&arguments.tiers, &arguments.workspace_crates)?,
+            incremental: arguments.incremental,
             build_scripts: check_build_scripts(&arguments.build_scripts)?,
             shared_key: Some(arguments.shared_key.trim())
                 .filter(|name| !name.is_empty())

@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::PathBuf,
+    time::SystemTime,
 };
 
 use anyhow::Context as _;
 
 use super::{
+    incremental,
     judged::JudgedRoot,
     moved::MovedUnits,
     session::Session,
@@ -86,7 +88,9 @@ impl TierWork for TargetWork<'_> {
             .into_iter()
             .chain(beside.map(|(_, record)| record))
             .collect();
-        let (pieces, left) = pieces(&staged, &present, &known);
+        let (mut pieces, left) = pieces(&staged, &present, &known);
+        let profiles = unit::profile_directories(staging.path());
+        pieces.extend(incremental::pieces(staging.path(), &profiles));
         let mut brought = bring_pieces(staging, &pieces)?;
         if left > 0 {
             brought.notes.push(format!(
@@ -143,6 +147,11 @@ impl TierWork for TargetWork<'_> {
                     groups.add_files(root, &root.reading.tree.artefacts);
                 }
                 _ => {}
+            }
+            if self.tier == TierName::Workspace && self.session.settings.incremental {
+                let (members, bytes) = incremental::members(root, SystemTime::now());
+                groups.units.extend(members);
+                groups.bytes += bytes;
             }
         }
         Ok(Collected {

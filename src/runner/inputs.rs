@@ -39,7 +39,7 @@ const fn input(name: &'static str, default: &'static str, meaning: Meaning) -> I
 }
 
 /// All inputs: first those that `Swatinem/rust-cache` has as well, with its names and meanings.
-pub const INPUTS: [Input; 33] = [
+pub const INPUTS: [Input; 34] = [
     input("prefix-key", "", Meaning::Own),
     input("shared-key", "", Meaning::Option),
     input("key", "", Meaning::Own),
@@ -61,6 +61,7 @@ pub const INPUTS: [Input; 33] = [
     input("store", "auto", Meaning::Own),
     input("tiers", "registry,deps,workspace,tools,extra", Meaning::Own),
     input("workspace-crates", "auto", Meaning::Option),
+    input("incremental", "false", Meaning::Switch),
     input("build-scripts", "auto", Meaning::Option),
     input("project", ".", Meaning::Option),
     input("max-size", "10GiB", Meaning::Option),

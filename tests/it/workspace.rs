@@ -231,6 +231,31 @@ fn workspace_crates_can_be_left_to_cargo() {
 }
 
 #[test]
+fn incremental_caches_are_stored_where_they_are_wanted_and_nowhere_else() {
+    let sandbox = Sandbox::new();
+    let origin = farm(&sandbox);
+    let restored = |wanted: bool| {
+        let hotcrate = |clone: &Path| {
+            let hotcrate = sandbox
+                .hotcrate(clone)
+                .option("--shared-key", wanted.to_string());
+            if wanted {
+                hotcrate.flag("--incremental")
+            } else {
+                hotcrate
+            }
+        };
+        hotcrate(&clone(&sandbox, &origin)).run(&BUILD).success();
+        let second = clone(&sandbox, &origin);
+        hotcrate(&second).restore().success();
+        let caches = second.join("target/debug/incremental");
+        caches.is_dir() && fs::read_dir(caches).unwrap().count() > 0
+    };
+    assert!(!restored(false));
+    assert!(restored(true));
+}
+
+#[test]
 fn a_job_that_generates_sources_replays_before_it_builds() {
     let sandbox = Sandbox::new();
     let origin = farm(&sandbox);

@@ -185,7 +185,8 @@ fn variables(
     let is_free = |names: &[&str]| names.iter().all(|name| environment.os(name).is_none());
     let mut variables = Vec::new();
     // What it makes is not cached, and it makes units larger and, in a job that builds once, later.
-    if is_free(&["CARGO_INCREMENTAL", "CARGO_BUILD_INCREMENTAL"]) {
+    let wants_it = inputs.is_true("incremental")?;
+    if !wants_it && is_free(&["CARGO_INCREMENTAL", "CARGO_BUILD_INCREMENTAL"]) {
         variables.push(("CARGO_INCREMENTAL", "0".to_owned()));
     }
     match inputs.text("debuginfo") {
