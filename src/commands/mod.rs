@@ -109,13 +109,18 @@ fn attempt<T>(
 }
 
 /// Tells what happened, in lines and where asked for as JSON, and decides how to exit.
-fn conclude(mut report: RunReport, settings: &Settings, console: &Console) -> u8 {
+fn conclude(report: RunReport, settings: &Settings, console: &Console) -> u8 {
     attempt(console, "what happened cannot be told", || {
         for line in render_lines(&report) {
             console.line(&line);
         }
         Ok(())
     });
+    finish(report, settings, console)
+}
+
+/// The same without the lines, where a warning said all that there is.
+fn finish(mut report: RunReport, settings: &Settings, console: &Console) -> u8 {
     report.warnings.extend(console.warnings());
     if let Some(path) = &settings.report {
         attempt(console, "report not written", || {

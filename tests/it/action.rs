@@ -1,13 +1,19 @@
 //! The action in workflows, run by `act`: what a user of GitHub gets by the one-line step.
 
-use crate::support::{HOTCRATE, Runner, Sandbox, entries_of_store, git, read_report};
+use crate::support::{HOTCRATE, Run, Runner, Sandbox, entries_of_store, git, read_report};
+
+/// The inputs of a step, as they stand below `with:`.
+fn with(sandbox: &Sandbox, more: &[&str]) -> String {
+    let store = format!("store: {}", sandbox.store().display());
+    let report = format!("report: {}", sandbox.path("report.json").display());
+    [&[store.as_str(), report.as_str()], more]
+        .concat()
+        .join("\n          ")
+}
 
 /// A job `build` with the action in it, and what it says of its outputs.
 fn job(sandbox: &Sandbox, inputs: &[&str]) -> String {
-    let store = format!("store: {}", sandbox.store().display());
-    let report = format!("report: {}", sandbox.path("report.json").display());
-    let inputs = [&[store.as_str(), report.as_str()], inputs].concat();
-    let inputs = inputs.join("\n          ");
+    let inputs = with(sandbox, inputs);
     format!(
         "  build:
     runs-on: ubuntu-latest
@@ -21,6 +27,7 @@ fn job(sandbox: &Sandbox, inputs: &[&str]) -> String {
           echo HIT=${{{{ steps.hotcrate.outputs.cache-hit }}}}
           echo SUPPORTED=${{{{ steps.hotcrate.outputs.supported }}}}
           echo DEPS=${{{{ steps.hotcrate.outputs.deps-outcome }}}}
+          echo 'REASON=${{{{ steps.hotcrate.outputs.deps-reason }}}}'
           echo INCREMENTAL=$CARGO_INCREMENTAL
       - run: cargo build --locked -v
 "
@@ -109,4 +116,146 @@ fn a_platform_without_a_binary_goes_on_with_one_notice() {
     assert_eq!(run.annotations("notice").len(), 1, "{}", run.log);
     assert_eq!(run.annotations("warning"), [""; 0]);
     assert_eq!(run.build("build").compiled_dependencies().len(), 4);
+}
+
+#[test]
+fn dependabot_gets_the_entry_of_main_and_compiles_only_what_its_bump_changed() {
+    let sandbox = Sandbox::new();
+    let runner = Runner::new(&sandbox, &job(&sandbox, &[]));
+    let repository = &runner.repository;
+    let set_itoa = |version: &str| {
+        sandbox.cargo(
+            repository,
+            &["update", "--quiet", "--precise", version, "itoa"],
+        );
+        git(
+            &sandbox,
+            repository,
+            &["commit", "--quiet", "--all", "--message", "itoa"],
+        );
+    };
+    set_itoa("1.0.17");
+    runner.push("main").success();
+
+    sandbox.empty_cargo_home();
+    git(
+        &sandbox,
+        repository,
+        &["checkout", "--quiet", "-b", "dependabot/cargo/itoa-1.0.18"],
+    );
+    set_itoa("1.0.18");
+    sandbox.empty_cargo_home();
+    let bump = runner
+        .pull_request("dependabot/cargo/itoa-1.0.18", "dependabot[bot]")
+        .success();
+    assert_eq!(bump.told("build", "DEPS"), "partial");
+    assert_eq!(bump.told("build", "REASON"), "lock: itoa 1.0.17 → 1.0.18");
+    let compiled = bump
+        .build("build")
+        .compiled_dependency_names()
+        .into_iter()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(compiled, "itoa", "{}", bump.log);
+    assert_eq!(
+        read_report(&sandbox.path("report.json"))
+            .save("deps")
+            .outcome,
+        "skipped"
+    );
+}
+
+/// The legs run one after the other, each with an empty CARGO_HOME, as on machines of their own.
+#[test]
+fn the_legs_of_a_matrix_keep_their_builds_apart_and_share_the_registry() {
+    let sandbox = Sandbox::new();
+    let inputs = with(&sandbox, &[]);
+    let jobs = format!(
+        "  build:
+    runs-on: ubuntu-latest
+    strategy:
+      max-parallel: 1
+      matrix:
+        flags: ['', --release]
+    steps:
+      - uses: actions/checkout@v4
+      - run: rm -rf $CARGO_HOME/*
+      - id: hotcrate
+        uses: {HOTCRATE}
+        with:
+          {inputs}
+      - run: |
+          echo DEPS=${{{{ steps.hotcrate.outputs.deps-outcome }}}}
+          echo REGISTRY=${{{{ steps.hotcrate.outputs.registry-outcome }}}}
+      - run: cargo build --locked -v ${{{{ matrix.flags }}}}
+"
+    );
+    let runner = Runner::new(&sandbox, &jobs);
+    let cold = runner.push("main").success();
+    let outcomes = |run: &Run, name: &str| {
+        let told = ["build-1", "build-2"].map(|leg| run.told(leg, name).to_owned());
+        told.join(" ")
+    };
+    // The second leg to run finds what the first one stored: its downloads, and its builds as a start.
+    let registry = outcomes(&cold, "REGISTRY");
+    assert!(
+        ["miss exact", "exact miss"].contains(&registry.as_str()),
+        "{}",
+        cold.log
+    );
+    let deps = outcomes(&cold, "DEPS");
+    assert!(
+        ["miss partial", "partial miss"].contains(&deps.as_str()),
+        "{}",
+        cold.log
+    );
+    let stored = |tier| entries_of_store(&sandbox.store(), Some(tier)).len();
+    assert_eq!((stored("registry"), stored("deps")), (1, 2));
+
+    let warm = runner.push("main").success();
+    assert_eq!(outcomes(&warm, "DEPS"), "exact exact");
+    for leg in ["build-1", "build-2"] {
+        let build = warm.build(leg);
+        assert!(build.compiled_dependencies().is_empty(), "{}", warm.log);
+        assert_eq!(build.fresh_dependencies().len(), 4, "{}", warm.log);
+    }
+    assert_eq!((stored("registry"), stored("deps")), (1, 2));
+}
+
+#[test]
+fn what_was_built_before_a_test_fails_is_kept_by_a_step_that_saves() {
+    let sandbox = Sandbox::new();
+    let inputs = with(&sandbox, &[]);
+    let jobs = format!(
+        "  build:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: {HOTCRATE}
+        with:
+          {inputs}
+      - run: cargo build --locked -v
+      - id: save
+        uses: {HOTCRATE}
+        with:
+          {inputs}
+          mode: save
+      - run: echo SAVED=${{{{ steps.save.outputs.deps-outcome }}}}
+      - run: exit 1
+"
+    );
+    let runner = Runner::new(&sandbox, &jobs);
+    let failed = runner.push("main");
+    assert!(!failed.succeeded, "{}", failed.log);
+    assert_eq!(failed.told("build", "SAVED"), "saved");
+    // The end of the job, for either step, had nothing left to do.
+    let saves = failed.log.matches("::group::hotcrate: save").count();
+    assert_eq!(saves, 1, "{}", failed.log);
+    assert_eq!(failed.annotations("warning"), [""; 0]);
+
+    sandbox.empty_cargo_home();
+    let warm = runner.push("main");
+    let build = warm.build("build");
+    assert!(build.compiled_dependencies().is_empty(), "{}", warm.log);
+    assert_eq!(warm.told("build", "SAVED"), "skipped");
 }

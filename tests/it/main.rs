@@ -11,6 +11,7 @@
 #[cfg(target_os = "linux")]
 mod action;
 mod action_files;
+mod action_step;
 mod actions_faults;
 mod actions_store;
 mod architecture;

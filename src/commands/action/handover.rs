@@ -44,9 +44,6 @@ impl Handover {
 
     /// Writes the file.
     pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        if let Some(directory) = path.parent() {
-            fs_err::create_dir_all(directory)?;
-        }
         fs_err::write(path, serde_json::to_vec(self)?)?;
         Ok(())
     }

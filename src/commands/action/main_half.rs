@@ -10,7 +10,7 @@ use crate::{
             options::{Mode, Options},
             post_half, tell_outputs, untouched,
         },
-        attempt, conclude,
+        attempt, conclude, finish,
     },
     console::Console,
     engine::Session,
@@ -59,19 +59,20 @@ fn restore(
         },
     );
     drop(group);
-    let report = match restored {
+    let path = options.settings.report.as_deref();
+    match restored {
         Ok((state, report)) => {
             hand_over(state, &report, options, console, files);
-            report
+            tell_outputs(&report, Half::Restore, path, console, files);
+            conclude(report, &options.settings, console)
         }
         Err(Trouble(text)) => {
             console.trouble(&text);
-            untouched(&options.settings.tiers, RestoreOutcome::Failed, &text)
+            let report = untouched(&options.settings.tiers, RestoreOutcome::Failed, &text);
+            tell_outputs(&report, Half::Restore, path, console, files);
+            finish(report, &options.settings, console)
         }
-    };
-    let path = options.settings.report.as_deref();
-    tell_outputs(&report, Half::Restore, path, console, files);
-    conclude(report, &options.settings, console)
+    }
 }
 
 /// Leaves the state for whoever saves, and sets variables for the job: what is saved is what the job made under them.
@@ -82,13 +83,16 @@ fn hand_over(
     console: &Console,
     files: StepFiles,
 ) {
-    attempt(console, "nothing will be saved", || {
+    let handed_over = attempt(console, "nothing will be saved", || {
         let mut handover = Handover::new(state, report.clone());
         handover.report.warnings = console.warnings();
         handover.write(&options.handover)?;
         files.state("handover", options.handover.display())?;
         Ok(())
     });
+    if handed_over.is_none() {
+        return;
+    }
     attempt(console, "not all variables are set", || {
         for (name, value) in &options.variables {
             files.variable(name, value)?;

@@ -41,6 +41,9 @@ pub(super) fn action(stage: Stage, environment: &Environment) -> u8 {
     let files = StepFiles::of(environment);
     let inputs = Inputs::read(environment);
     let options = Options::check(&inputs, environment);
+    if let Ok(options) = &options {
+        attempt(&console, "no state is kept", || options.make_room());
+    }
     match (stage, options) {
         (Stage::Main, Ok(options)) => main_half::run(&options, environment, &console, files),
         (Stage::Post, Ok(options)) => post_half::run(&options, environment, &console, files),

@@ -81,6 +81,14 @@ impl Options {
         })
     }
 
+    /// Makes the directory of the state and the report.
+    pub(super) fn make_room(&self) -> anyhow::Result<()> {
+        if let Some(directory) = self.handover.parent() {
+            fs_err::create_dir_all(directory)?;
+        }
+        Ok(())
+    }
+
     /// The environment that the rest of the job has: keys are made of that.
     pub(super) fn environment(&self, environment: &Environment) -> Environment {
         self.variables

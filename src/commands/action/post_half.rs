@@ -11,7 +11,7 @@ use crate::{
             options::{Mode, Options},
             summary, tell_outputs,
         },
-        attempt, conclude,
+        attempt, conclude, finish,
     },
     console::Console,
     engine::{JobResult, Session},
@@ -37,7 +37,7 @@ pub(super) fn run(
     let read = attempt(console, "nothing is saved", || Handover::read(&path));
     let Some(handover) = read.flatten().filter(|handover| !handover.is_saved) else {
         return if console.had_trouble() {
-            conclude(RunReport::default(), &options.settings, console)
+            finish(RunReport::default(), &options.settings, console)
         } else {
             STATUS_SUCCESS
         };

@@ -11,7 +11,7 @@ use std::{
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use super::{Build, Report, Sandbox, checkout, copy_tree, fixture};
+use super::{Build, Sandbox, checkout, copy_tree, fixture};
 
 /// What a user writes.
 pub(crate) const HOTCRATE: &str = "hotcrate/hotcrate@v1";
@@ -202,11 +202,4 @@ impl Run {
             .filter_map(|line| Some(line.split_once(&start)?.1))
             .collect()
     }
-}
-
-/// The report that a step wrote to `path`.
-#[track_caller]
-pub(crate) fn read_report(path: &Path) -> Report {
-    let text = fs::read_to_string(path).unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
 }

@@ -11,10 +11,11 @@ mod published;
 mod report;
 mod run;
 mod sandbox;
+mod step;
 mod tree;
 
 #[cfg(target_os = "linux")]
-pub(crate) use act::{HOTCRATE, Runner, read_report};
+pub(crate) use act::{HOTCRATE, Run, Runner};
 pub(crate) use build::{Build, Source};
 pub(crate) use cache_service::{CacheService, Fault, Host, Op, Seen, token};
 pub(crate) use checkout::{
@@ -22,7 +23,8 @@ pub(crate) use checkout::{
 };
 pub(crate) use entry::{entries_of_store, entry_file, libraries, members};
 pub(crate) use published::{HEXYL, JUST, Published};
-pub(crate) use report::Report;
+pub(crate) use report::{Report, read_report};
 pub(crate) use run::{Finished, Hotcrate};
 pub(crate) use sandbox::Sandbox;
+pub(crate) use step::{Step, Stepped};
 pub(crate) use tree::{Tree, staging_under};

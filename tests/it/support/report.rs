@@ -1,5 +1,8 @@
 //! The JSON report, as a reader outside the project would declare it.
 
+use std::path::Path;
+
+use fs_err as fs;
 use serde::Deserialize;
 
 /// Schema 1 of `--report`.
@@ -83,4 +86,11 @@ impl Half {
     pub(crate) fn reason(&self) -> &str {
         self.reason.as_deref().unwrap_or_default()
     }
+}
+
+/// The report that a step wrote to `path`.
+#[track_caller]
+pub(crate) fn read_report(path: &Path) -> Report {
+    let text = fs::read_to_string(path).unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
