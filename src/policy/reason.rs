@@ -31,6 +31,8 @@ pub enum SaveReason {
 pub enum SkipReason {
     /// `save-if` is `false`.
     SaveIf,
+    /// The command failed, outside GitHub.
+    CommandFailed,
     /// The job failed.
     JobFailed,
     /// The job was cancelled.
@@ -74,7 +76,7 @@ impl fmt::Display for SaveReason {
             Self::DefaultBranch { branch, new } => {
                 write!(formatter, "{new} (on the default branch, {branch})")
             }
-            Self::SaveIf { new } => write!(formatter, "{new} (`--save-if true` asks for it)"),
+            Self::SaveIf { new } => write!(formatter, "{new} (`save-if` asks for it)"),
             Self::Local { new } => formatter.write_str(new),
         }
     }
@@ -83,12 +85,15 @@ impl fmt::Display for SaveReason {
 impl fmt::Display for SkipReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SaveIf => formatter.write_str("`--save-if` is false"),
+            Self::SaveIf => formatter.write_str("`save-if` is false"),
+            Self::CommandFailed => {
+                formatter.write_str("the command failed, and `cache-on-failure` is not set")
+            }
             Self::JobFailed => {
-                formatter.write_str("the command failed, and `--cache-on-failure` is not given")
+                formatter.write_str("the job failed, and `cache-on-failure` is not set")
             }
             Self::JobCancelled => {
-                formatter.write_str("the job was cancelled, and `--cache-on-failure` is not given")
+                formatter.write_str("the job was cancelled, and `cache-on-failure` is not set")
             }
             Self::CacheMode(mode) => {
                 let mode = mode.as_str();
@@ -97,7 +102,7 @@ impl fmt::Display for SkipReason {
             Self::MergeQueue => formatter
                 .write_str("nothing can read what a merge queue's throw-away branch has saved"),
             Self::PullRequest => formatter.write_str(
-                "pull requests restore the default branch's entries and save none, unless `--save-if` is true",
+                "pull requests restore the default branch's entries and save none, unless `save-if` is true",
             ),
             Self::Event { name } if name.is_empty() => {
                 formatter.write_str("the event that started this run is unknown")
@@ -105,7 +110,7 @@ impl fmt::Display for SkipReason {
             Self::Event { name } => write!(formatter, "runs started by `{name}` never save"),
             Self::NoReference => formatter.write_str("the run belongs to no branch"),
             Self::DefaultBranchUnknown => formatter.write_str(
-                "the event does not say which branch is the default one; `--save-if` can stand in",
+                "the event does not say which branch is the default one; `save-if` can stand in",
             ),
             Self::OtherBranch {
                 reference,
@@ -145,7 +150,7 @@ mod tests {
         .join("\n");
         insta::assert_snapshot!(words, @r"
         34 units were compiled here (on the default branch, main)
-        34 units were compiled here (`--save-if true` asks for it)
+        34 units were compiled here (`save-if` asks for it)
         34 units were compiled here
         ");
     }
@@ -154,6 +159,7 @@ mod tests {
     fn every_reason_to_skip_has_words() {
         let words = [
             SkipReason::SaveIf,
+            SkipReason::CommandFailed,
             SkipReason::JobFailed,
             SkipReason::JobCancelled,
             SkipReason::CacheMode(CacheMode::Read),
@@ -180,16 +186,17 @@ mod tests {
         .map(|reason| reason.to_string())
         .join("\n");
         insta::assert_snapshot!(words, @r"
-        `--save-if` is false
-        the command failed, and `--cache-on-failure` is not given
-        the job was cancelled, and `--cache-on-failure` is not given
+        `save-if` is false
+        the command failed, and `cache-on-failure` is not set
+        the job failed, and `cache-on-failure` is not set
+        the job was cancelled, and `cache-on-failure` is not set
         the workflow's `cache-mode` is `read`
         nothing can read what a merge queue's throw-away branch has saved
-        pull requests restore the default branch's entries and save none, unless `--save-if` is true
+        pull requests restore the default branch's entries and save none, unless `save-if` is true
         runs started by `issue_comment` never save
         the event that started this run is unknown
         the run belongs to no branch
-        the event does not say which branch is the default one; `--save-if` can stand in
+        the event does not say which branch is the default one; `save-if` can stand in
         feature/x is not the default branch, main
         nothing is new
         4 % of it is new, and 10 % would be worth an entry

@@ -180,7 +180,10 @@ fn refuse_by_settings(context: &SaveContext<'_>) -> Result<(), SkipReason> {
         return Err(SkipReason::SaveIf);
     }
     match context.job {
-        JobStatus::Failed if !context.cache_on_failure => Err(SkipReason::JobFailed),
+        JobStatus::Failed if !context.cache_on_failure => Err(match context.place {
+            Place::Local => SkipReason::CommandFailed,
+            Place::GitHub(_) => SkipReason::JobFailed,
+        }),
         JobStatus::Cancelled if !context.cache_on_failure => Err(SkipReason::JobCancelled),
         JobStatus::Succeeded | JobStatus::Failed | JobStatus::Cancelled => Ok(()),
     }
@@ -286,6 +289,7 @@ mod tests {
             SaveDecision::Save(SaveReason::Local { .. }) => "local",
             SaveDecision::Skip(reason) => match reason {
                 SkipReason::SaveIf => "SaveIf",
+                SkipReason::CommandFailed => "CommandFailed",
                 SkipReason::JobFailed => "JobFailed",
                 SkipReason::JobCancelled => "JobCancelled",
                 SkipReason::CacheMode(_) => "CacheMode",
@@ -400,7 +404,7 @@ mod tests {
 
     #[rstest]
     #[case(JobStatus::Succeeded, "local")]
-    #[case(JobStatus::Failed, "JobFailed")]
+    #[case(JobStatus::Failed, "CommandFailed")]
     #[case(JobStatus::Cancelled, "JobCancelled")]
     fn outside_github_a_command_that_succeeded_saves(
         #[case] job: JobStatus,

@@ -5,6 +5,8 @@
 
 mod context;
 mod event;
+#[cfg(test)]
+mod events_tests;
 mod inputs;
 mod outputs;
 mod step_files;

@@ -282,7 +282,7 @@ fn post_saves_what_main_left_once() {
     let failed = Step::new(&sandbox)
         .input("job-status", "failure")
         .post(&clone, &main);
-    assert!(failed.log.contains("the command failed"), "{failed:#?}");
+    assert!(failed.log.contains("the job failed"), "{failed:#?}");
     assert!(!failed.log.contains("; saved"), "{failed:#?}");
     assert!(failed.summary.contains("deps"), "{failed:#?}");
 

@@ -58,12 +58,12 @@ impl<'a> Step<'a> {
         self.start("post", directory, &main.state)
     }
 
-    fn start(&self, stage: &str, directory: &Path, state: &BTreeMap<String, String>) -> Stepped {
+    fn start(&self, half: &str, directory: &Path, state: &BTreeMap<String, String>) -> Stepped {
         const FILES: [&str; 4] = ["OUTPUT", "STATE", "ENV", "STEP_SUMMARY"];
         let mut command = self
             .sandbox
             .command(env!("CARGO_BIN_EXE_hotcrate"), directory);
-        command.args(["action", stage]);
+        command.args(["action", half]);
         for file in FILES {
             let path = self.sandbox.path(format!("step-{file}"));
             fs::write(&path, "").unwrap();
