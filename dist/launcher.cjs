@@ -10,13 +10,13 @@ const { spawn } = require('node:child_process');
 const { appendFileSync, existsSync } = require('node:fs');
 const path = require('node:path');
 
-/** Directories below `dist/bin`, the first that is there counts, by Node's names for system and architecture. */
+/** Directories below `dist/bin`, by Node's names for system and architecture. */
 const TARGETS = {
-  'linux-x64': ['x86_64-unknown-linux-musl'],
-  'linux-arm64': ['aarch64-unknown-linux-musl'],
-  'darwin-arm64': ['aarch64-apple-darwin'],
-  'darwin-x64': ['x86_64-apple-darwin'],
-  'win32-x64': ['x86_64-pc-windows-msvc', 'x86_64-pc-windows-gnu'],
+  'linux-x64': 'x86_64-unknown-linux-musl',
+  'linux-arm64': 'aarch64-unknown-linux-musl',
+  'darwin-x64': 'x86_64-apple-darwin',
+  'darwin-arm64': 'aarch64-apple-darwin',
+  'win32-x64': 'x86_64-pc-windows-gnu',
 };
 const TIERS = ['registry', 'deps', 'workspace', 'sccache', 'tools', 'extra'];
 
@@ -24,8 +24,9 @@ const strict = (process.env.INPUT_STRICT || '').trim().toLowerCase() === 'true';
 
 function findBinary() {
   const name = process.platform === 'win32' ? 'hotcrate.exe' : 'hotcrate';
-  const targets = TARGETS[`${process.platform}-${process.arch}`] || [];
-  return targets.map((target) => path.join(__dirname, 'bin', target, name)).find(existsSync);
+  const target = TARGETS[`${process.platform}-${process.arch}`];
+  const binary = target && path.join(__dirname, 'bin', target, name);
+  return binary && existsSync(binary) ? binary : undefined;
 }
 
 /** Appends to one of the runner's files. A runner without it gets nothing. */

@@ -238,20 +238,20 @@ fn a_run_that_was_asked_for_on_another_branch_saves_nothing() {
 /// A reusable workflow has event, reference and payload of its caller; only the file it comes from is another.
 #[test]
 fn a_reusable_workflow_does_as_its_caller() {
-    let caller = [
+    let of_caller = [
         ("GITHUB_EVENT_NAME", "push"),
         ("GITHUB_REF", "refs/heads/main"),
     ];
-    let called = [
-        caller[0],
-        caller[1],
+    let reusable = [
+        of_caller[0],
+        of_caller[1],
         (
             "GITHUB_WORKFLOW_REF",
             "acme/shared/.github/workflows/rust.yml@refs/heads/main",
         ),
     ];
     let payload = of_repository("");
-    assert_eq!(told(&called, &payload), told(&caller, &payload));
+    assert_eq!(told(&reusable, &payload), told(&of_caller, &payload));
 }
 
 #[test]

@@ -208,6 +208,22 @@ fn every_tier_has_outputs_in_the_launcher_as_well() {
 }
 
 #[test]
+fn the_launcher_knows_the_targets_that_binaries_are_built_for() {
+    let launcher = read("dist/launcher.cjs");
+    let (_, list) = launcher.split_once("const TARGETS = {").unwrap();
+    let (list, _) = list.split_once('}').unwrap();
+    let started: BTreeSet<_> = list
+        .lines()
+        .filter_map(|line| Some(line.split_once(": '")?.1.trim_end_matches("',")))
+        .collect();
+    let script = read("dist/build.sh");
+    let (_, list) = script.split_once("\ntargets=(").unwrap();
+    let (list, _) = list.split_once(')').unwrap();
+    let built: BTreeSet<_> = list.split_whitespace().collect();
+    assert_eq!(started, built);
+}
+
+#[test]
 fn every_option_of_the_command_line_is_an_input() {
     let help = user_command(env!("CARGO_BIN_EXE_hotcrate").as_ref())
         .args(["restore", "--help"])
