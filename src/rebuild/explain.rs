@@ -202,7 +202,11 @@ impl Build<'_> {
         }
         let name = format!("{}-{}", unit.id.package, unit.id.hash);
         if before.incomplete.contains(&name) {
-            return vec![Cause::Incomplete];
+            // The replay takes away what a build script printed, so that it runs again.
+            return vec![match self.made_new(unit) {
+                Some(why) => Cause::Replay { why },
+                None => Cause::Incomplete,
+            }];
         }
         let new = Cause::New {
             was_restored: self.was_restored,
@@ -238,11 +242,11 @@ impl Build<'_> {
     /// Why the replay made the unit new, if it did.
     fn made_new(&self, unit: &UnitSnapshot) -> Option<String> {
         let reasons = self.made_new.get(&unit.id.package)?;
-        let is_run = unit.kind == UnitKind::BuildScriptRun;
-        let of_package = reasons
-            .iter()
-            .find(|reason| reason.what == NewPart::Package || is_run);
-        of_package.map(|reason| reason.why.clone())
+        let first = |part| reasons.iter().find(move |reason| reason.what == part);
+        let of_script = first(NewPart::Script).filter(|_| unit.kind == UnitKind::BuildScriptRun);
+        of_script
+            .or_else(|| first(NewPart::Package))
+            .map(|reason| reason.why.clone())
     }
 
     /// `path` as people know it: relative to its package, or to the project, or absolute.

@@ -304,6 +304,31 @@ fn printed(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+#[test]
+fn why_a_build_script_ran_again_is_told_by_what_it_may_read() {
+    let sandbox = Sandbox::new();
+    let origin = farm(&sandbox);
+    sandbox
+        .hotcrate(&clone(&sandbox, &origin))
+        .run(&BUILD)
+        .success();
+    let second = clone(&sandbox, &origin);
+    fs::write(second.join("scan/animals/goat"), "").unwrap();
+    let run = sandbox.hotcrate(&second).run(&BUILD).success();
+    let reasons: Vec<_> = run
+        .report()
+        .units
+        .compiled
+        .iter()
+        .filter(|unit| unit.unit.starts_with("scan (build script run"))
+        .map(|unit| unit.reason.as_str())
+        .collect();
+    assert_eq!(
+        reasons,
+        ["animals/goat was added, and its build script does not declare what it reads"]
+    );
+}
+
 /// A fresh clone of `origin`, always at the same path.
 fn clone(sandbox: &Sandbox, origin: &Path) -> PathBuf {
     let clone = sandbox.path("clone");
