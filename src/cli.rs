@@ -38,6 +38,8 @@ pub enum Command {
     Save(CommonArguments),
     /// Prints every tier's key and what is behind it, and whether a run would save. Touches nothing.
     Plan(PlanArguments),
+    /// Explains which units the last build compiled, why, and what makes units dirty without need. Changes nothing.
+    Doctor(PlanArguments),
     /// What `dist/launcher.cjs` calls on a runner: settings come from the action's inputs.
     #[command(hide = true)]
     Action(ActionArguments),
@@ -71,7 +73,7 @@ pub struct RunArguments {
     pub command: Vec<OsString>,
 }
 
-/// Options of `plan`.
+/// Options of `plan` and `doctor`.
 #[derive(Debug, Args)]
 pub struct PlanArguments {
     /// Options of every subcommand.

@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     archive::path::RelativePath,
@@ -157,6 +157,44 @@ fn write_json(value: &impl Serialize, path: &Path) -> Result<(), StateError> {
     Ok(())
 }
 
+/// What `hotcrate doctor` knows of the last restore of a project.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastRestore {
+    /// The version of this file.
+    pub schema: u32,
+    /// The project's directory, absolute.
+    pub project: PathBuf,
+    /// When the restore was over and the job's own work began.
+    pub started_at: SystemTime,
+    /// What was known of the units then.
+    pub baseline: Baseline,
+}
+
+/// Keeps for [`last_restore`] what `state` knows of the units before the job, in place of what was kept before.
+pub fn keep_last_restore(state: &RunState, environment: &Environment) -> Result<(), StateError> {
+    let last = LastRestore {
+        schema: SCHEMA,
+        project: state.project.clone(),
+        started_at: state.started_at,
+        baseline: state.baseline.clone(),
+    };
+    let path = file_of("last-restore", &state.project, environment)?;
+    write_json(&last, &path)
+}
+
+/// What was kept of the last restore of the project, if there was one. It stays where it is.
+pub fn last_restore(
+    project: &Path,
+    environment: &Environment,
+) -> Result<Option<LastRestore>, StateError> {
+    let path = file_of("last-restore", project, environment)?;
+    let Some(json) = read_file(&path)? else {
+        return Ok(None);
+    };
+    let last: LastRestore = parse(&json, &path)?;
+    Ok(Some(last).filter(|last| last.project == project))
+}
+
 /// Removes the state that an earlier restore of the project left: once a new one begins, nothing of it is true.
 pub fn clear(project: &Path, environment: &Environment) -> Result<(), StateError> {
     match fs_err::remove_file(place(project, environment)?) {
@@ -178,14 +216,14 @@ pub fn take(project: &Path, environment: &Environment) -> Result<Option<RunState
         step: "remove the state",
         source,
     })?;
-    parse(&json, &path, project)
+    own_state(&json, &path, project)
 }
 
 /// The state that the last restore of the project left, if there is one; it stays for a later [`take`].
 pub fn read(project: &Path, environment: &Environment) -> Result<Option<RunState>, StateError> {
     let path = place(project, environment)?;
     match read_file(&path)? {
-        Some(json) => parse(&json, &path, project),
+        Some(json) => own_state(&json, &path, project),
         None => Ok(None),
     }
 }
@@ -201,7 +239,14 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
     }
 }
 
-fn parse(json: &[u8], path: &Path, project: &Path) -> Result<Option<RunState>, StateError> {
+/// The state in `json`, if it is the project's own.
+fn own_state(json: &[u8], path: &Path, project: &Path) -> Result<Option<RunState>, StateError> {
+    let state: RunState = parse(json, path)?;
+    // The name of the file holds no more than 32 bits of the project's path.
+    Ok(Some(state).filter(|state| state.project == project))
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8], path: &Path) -> Result<T, StateError> {
     #[derive(Deserialize)]
     struct Head {
         schema: u32,
@@ -216,9 +261,7 @@ fn parse(json: &[u8], path: &Path, project: &Path) -> Result<Option<RunState>, S
             path: path.to_owned(),
         });
     }
-    let state: RunState = serde_json::from_slice(json).map_err(garbled)?;
-    // The name of the file holds no more than 32 bits of the project's path.
-    Ok(Some(state).filter(|state| state.project == project))
+    serde_json::from_slice(json).map_err(garbled)
 }
 
 /// Remembers that the checkouts `seen` of the project were here, each by what tells it from every other one, and returns
@@ -253,6 +296,10 @@ fn file_of(kind: &str, project: &Path, environment: &Environment) -> Result<Path
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        rebuild::{RootSnapshot, TargetSnapshot, UnitSnapshot},
+        unit::{UnitId, UnitKind},
+    };
 
     fn home() -> (tempfile::TempDir, Environment) {
         let home = tempfile::tempdir().expect("there is room");
@@ -285,6 +332,42 @@ mod tests {
         assert!(see(&["two"]).contains("one"));
         let before = see(&["one"]);
         assert!(before.contains("one") && before.contains("two"));
+    }
+
+    #[test]
+    fn what_was_kept_of_the_last_restore_can_be_read_again_and_again() {
+        let (_home, environment) = home();
+        let project = Path::new("/work/project");
+        let mut state = RunState::new(project, SystemTime::UNIX_EPOCH);
+        let unit = UnitSnapshot {
+            id: UnitId {
+                profile: RelativePath::new("debug").expect("it is plain"),
+                package: "core".to_owned(),
+                hash: "0123456789abcdef".to_owned(),
+            },
+            kind: UnitKind::Library,
+            version: None,
+            package_root: Some(project.to_owned()),
+            compiled_at: u64::MAX,
+            targets: vec![TargetSnapshot {
+                name: "lib-core".to_owned(),
+                reference: Some(u64::MAX),
+                ..TargetSnapshot::default()
+            }],
+        };
+        let root = RootSnapshot {
+            units: vec![unit],
+            incomplete: Vec::new(),
+        };
+        let name = RelativePath::new("target").expect("it is plain");
+        state.baseline.records.roots.insert(name, root);
+        keep_last_restore(&state, &environment).expect("there is a place");
+        for _ in 0..2 {
+            let last = last_restore(project, &environment).expect("it can be read");
+            assert_eq!(last.expect("it is there").baseline, state.baseline);
+        }
+        let other = last_restore(Path::new("/work/other"), &environment);
+        assert!(other.expect("no file is no error").is_none());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod action;
 mod child;
+mod doctor;
 mod plan;
 mod replay;
 mod restore;
@@ -20,6 +21,7 @@ use crate::{
     fail_open::{self, Trouble},
     report::{RunReport, render_lines},
     settings::{FailureMode, Settings, Verbosity},
+    state::{self, RunState},
 };
 
 /// Everything went well, or went wrong without mattering.
@@ -52,6 +54,11 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
         Command::Plan(arguments) => {
             with_settings(&arguments.common, environment, |settings, console| {
                 plan::plan(arguments.json, settings, environment, console)
+            })
+        }
+        Command::Doctor(arguments) => {
+            with_settings(&arguments.common, environment, |settings, console| {
+                doctor::doctor(arguments.json, settings, environment, console)
             })
         }
         Command::Action(arguments) => action::action(arguments.stage, environment),
@@ -105,6 +112,16 @@ fn attempt<T>(
             console.trouble(&text);
             None
         }
+    }
+}
+
+/// Keeps for `hotcrate doctor` what is known before the job. Nothing else needs it, so trouble is no warning.
+fn keep_for_doctor(state: &RunState, environment: &Environment, console: &Console) {
+    let kept = fail_open::attempt("`hotcrate doctor` will know less", || {
+        Ok(state::keep_last_restore(state, environment)?)
+    });
+    if let Err(Trouble(text)) = kept {
+        console.detail(&text);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `hotcrate restore`: the first half of `run`. What the second half needs to know is kept in the state file.
 
 use crate::{
-    commands::{attempt, conclude},
+    commands::{attempt, conclude, keep_for_doctor},
     console::Console,
     engine::Session,
     environment::Environment,
@@ -27,6 +27,7 @@ pub(super) fn restore(settings: &Settings, environment: &Environment, console: &
         })
     });
     if let Some(state) = state {
+        keep_for_doctor(&state, environment, console);
         attempt(
             console,
             "a later `hotcrate save` cannot prune by use",

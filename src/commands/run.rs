@@ -6,7 +6,7 @@ use crate::{
     commands::{
         STATUS_SUCCESS, attempt,
         child::{self, Ended},
-        conclude,
+        conclude, keep_for_doctor,
     },
     console::Console,
     engine::{JobResult, Session},
@@ -29,7 +29,11 @@ pub(super) fn run(
     let ended = surround(
         console,
         &mut report,
-        |report| session.as_ref().map(|session| session.restore(report)),
+        |report| {
+            let state = session.as_ref()?.restore(report);
+            keep_for_doctor(&state, environment, console);
+            Some(state)
+        },
         || run_command(command, console),
         |state, job, report| {
             if let Some(session) = &session {

@@ -3,6 +3,7 @@
 //! Every tier goes the same way, in `restore` and `save`; what is peculiar to one is behind the trait `TierWork`,
 //! one file a tier. Invariant: trouble with one tier leaves the others working, and what was there before as it was.
 
+mod doctor;
 mod incremental;
 mod judged;
 mod locked;

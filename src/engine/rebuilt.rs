@@ -105,6 +105,14 @@ fn explain(session: &Session<'_>, roots: &[RootReading], baseline: &Baseline) ->
     explain_build(session, baseline, &compiled, &fresh, &known)
 }
 
+/// Where the target directories lie, by name.
+pub(super) fn targets(session: &Session<'_>) -> BTreeMap<RelativePath, PathBuf> {
+    let roots = session.project().roots.iter();
+    roots
+        .map(|root| (root.name.clone(), root.directory.clone()))
+        .collect()
+}
+
 /// Explains the units in `compiled` by the records before the build.
 pub(super) fn explain_build(
     session: &Session<'_>,
@@ -113,12 +121,7 @@ pub(super) fn explain_build(
     fresh: &BTreeSet<Place>,
     known: &BTreeMap<Place, String>,
 ) -> Vec<Rebuilt> {
-    let targets: BTreeMap<RelativePath, PathBuf> = session
-        .project()
-        .roots
-        .iter()
-        .map(|root| (root.name.clone(), root.directory.clone()))
-        .collect();
+    let targets = targets(session);
     let inputs = compiled.roots.iter().flat_map(|(name, snapshot)| {
         let earlier = baseline.records.roots.get(name);
         let units = snapshot.units.iter();
@@ -136,6 +139,6 @@ pub(super) fn explain_build(
         project: &session.project().directory,
         made_new: &baseline.made_new,
         known,
-        was_restored: baseline.was_restored,
+        basis: baseline.basis,
     })
 }

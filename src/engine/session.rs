@@ -33,6 +33,7 @@ use crate::{
     place,
     policy::{JobStatus, Novelty, Place, SaveContext, SaveDecision, SkipReason, decide_save},
     project::{self, Project, Request},
+    rebuild::Basis,
     report::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport},
     runner::GitHubContext,
     settings::{RESTORE_TIMEOUT, SAVE_TIMEOUT, Settings},
@@ -145,9 +146,15 @@ impl<'run> Session<'run> {
         let (records, access_times_move) = rebuilt::look_and_arm(self);
         state.access_times_move = access_times_move;
         state.baseline.records = records;
-        state.baseline.was_restored = [TierName::Deps, TierName::Workspace]
+        let target_tiers = [TierName::Deps, TierName::Workspace];
+        let was_restored = target_tiers
             .iter()
             .any(|tier| state.restored.contains_key(tier));
+        state.baseline.basis = if was_restored {
+            Basis::Entry
+        } else {
+            Basis::Directory
+        };
         state.started_at = SystemTime::now();
         state
     }

@@ -48,6 +48,6 @@ pub use inputs::{Inputs, Reader, Script};
 pub use manifest::{Recorded, SourceManifest};
 pub use outside::OutsideFiles;
 pub use packages::Package;
-pub use reason::{Change, Reason, made_new};
+pub use reason::{Change, Reason};
 pub use replay::{ReplayError, Replayed, already_warm, make_everything_new, replay};
 pub use sources::{Found, Mtime, ScanError, SourceKind, SourceTree, SourceTrees, Sources, scan};

@@ -1,12 +1,8 @@
 //! Why something is compiled again, in words that people use.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::fmt;
 
 use super::signs::Sign;
-use crate::rebuild::{MadeNew, NewPart};
 
 /// How a path differs from what was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,35 +129,4 @@ impl fmt::Display for Reason {
             Self::Always => formatter.write_str("build-scripts is always"),
         }
     }
-}
-
-/// The reasons of a [`super::ReplayPlan`], in the words of those who explain a build by them: without those that Cargo
-/// sees by itself.
-pub fn made_new(packages: &BTreeMap<String, BTreeSet<Reason>>) -> BTreeMap<String, Vec<MadeNew>> {
-    let parts = |reasons: &BTreeSet<Reason>| reasons.iter().filter_map(part_of).collect();
-    packages
-        .iter()
-        .map(|(package, reasons)| (package.clone(), parts(reasons)))
-        .collect()
-}
-
-/// What of its package a reason makes new; `None` where Cargo sees the change itself.
-fn part_of(reason: &Reason) -> Option<MadeNew> {
-    let what = match reason {
-        Reason::Source(..) => return None,
-        Reason::Unnamed(..)
-        | Reason::Macro { .. }
-        | Reason::MacroMayAskGit(_)
-        | Reason::MacroSign(..)
-        | Reason::NotUnderstood => NewPart::Package,
-        Reason::Undeclared(..)
-        | Reason::Outside(_)
-        | Reason::DeclaresNothing
-        | Reason::Sign(_)
-        | Reason::Always => NewPart::Script,
-    };
-    Some(MadeNew {
-        what,
-        why: reason.to_string(),
-    })
 }

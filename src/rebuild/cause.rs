@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ValueChange;
+use super::{Basis, ValueChange};
 
 /// Longer lists than this are cut.
 const MOST_LISTED: usize = 6;
@@ -20,8 +20,8 @@ pub enum Cause {
     NothingRestored,
     /// There was nothing to compare with.
     New {
-        /// Whether what was there came from an entry.
-        was_restored: bool,
+        /// What it is compared with.
+        basis: Basis,
     },
     /// Another build of the same target was there, and used as well.
     OneMore {
@@ -152,28 +152,36 @@ impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingRestored => formatter.write_str(NOTHING_RESTORED),
-            Self::New { was_restored: true } => {
-                formatter.write_str("new: the entry that was restored does not have it")
-            }
-            Self::New { was_restored: false } => formatter.write_str("new: it was not there before"),
+            Self::New { basis } => formatter.write_str(match basis {
+                Basis::Entry => "new: the entry that was restored does not have it",
+                Basis::Directory => "new: it was not there before",
+                Basis::OlderUnits => "compiled, and nobody took down what was there before",
+            }),
             Self::OneMore { differs } => {
-                write!(formatter, "one more build of it, beside the one that was there: {differs}")
+                write!(
+                    formatter,
+                    "one more build of it, beside the one that was there: {differs}"
+                )
             }
             Self::Incomplete => formatter.write_str("its output was missing"),
             Self::Version { old, new } => write!(formatter, "new in Cargo.lock: {old} → {new}"),
-            Self::Identity => formatter.write_str("its version changed, or where its package comes from"),
+            Self::Identity => {
+                formatter.write_str("its version changed, or where its package comes from")
+            }
             Self::Toolchain => formatter.write_str("toolchain changed"),
             Self::Features { added, removed } => {
                 write!(formatter, "features changed: {}", signed(added, removed))
             }
             Self::DeclaredFeatures => formatter.write_str("the features in its manifest changed"),
-            Self::TargetSettings => formatter.write_str("its target's settings in its manifest changed"),
-            Self::SourcePath { in_cargo_home: true } => {
-                formatter.write_str("its sources lie elsewhere: CARGO_HOME moved")
+            Self::TargetSettings => {
+                formatter.write_str("its target's settings in its manifest changed")
             }
-            Self::SourcePath { in_cargo_home: false } => {
-                formatter.write_str("its sources lie elsewhere")
-            }
+            Self::SourcePath {
+                in_cargo_home: true,
+            } => formatter.write_str("its sources lie elsewhere: CARGO_HOME moved"),
+            Self::SourcePath {
+                in_cargo_home: false,
+            } => formatter.write_str("its sources lie elsewhere"),
             Self::Profile => formatter.write_str("profile changed"),
             Self::Flags { added, removed } => {
                 write!(formatter, "rustflags changed: {}", signed(added, removed))
@@ -193,14 +201,19 @@ impl fmt::Display for Cause {
                 }
             }
             Self::Dependencies { added, removed } => {
-                write!(formatter, "dependencies changed: {}", signed(added, removed))
+                write!(
+                    formatter,
+                    "dependencies changed: {}",
+                    signed(added, removed)
+                )
             }
             Self::OtherBuild { name } => {
                 write!(formatter, "depends on another build of {name} than before")
             }
             Self::Replay { why } | Self::Known { why } => formatter.write_str(why),
-            Self::Unknown => formatter
-                .write_str("Cargo's records do not tell: an output may have been missing or older than a dependency's"),
+            Self::Unknown => formatter.write_str(
+                "Cargo's records do not tell: an output was missing, or older than another",
+            ),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::unit::UnitKind;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputState {
     /// The newest modification time at or below it, in nanoseconds since the Unix epoch.
-    pub modified: u128,
+    pub modified: u64,
     /// What has that time: the path itself, or what lies below it.
     pub newest: PathBuf,
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Cause, InputStates, MadeNew, NewPart, RootSnapshot, Snapshot, UnitSnapshot,
+    Basis, Cause, InputStates, MadeNew, NewPart, RootSnapshot, Snapshot, UnitSnapshot,
     compare::{changed_files, likeness, recorded_causes},
 };
 use crate::{
@@ -39,8 +39,8 @@ pub struct Build<'a> {
     pub made_new: &'a BTreeMap<String, Vec<MadeNew>>,
     /// What is known of units that were not there, from elsewhere.
     pub known: &'a BTreeMap<Place, String>,
-    /// Whether what was there before came from an entry.
-    pub was_restored: bool,
+    /// What it is compared with.
+    pub basis: Basis,
 }
 
 /// A unit that was compiled, and why.
@@ -197,8 +197,12 @@ impl Build<'_> {
         if let Some(why) = self.known.get(&place) {
             return vec![Cause::Known { why: why.clone() }];
         }
+        let new = Cause::New { basis: self.basis };
         if self.before.is_empty() {
-            return vec![Cause::NothingRestored];
+            return match self.basis {
+                Basis::OlderUnits => vec![new],
+                Basis::Entry | Basis::Directory => vec![Cause::NothingRestored],
+            };
         }
         let name = format!("{}-{}", unit.id.package, unit.id.hash);
         if before.incomplete.contains(&name) {
@@ -208,9 +212,6 @@ impl Build<'_> {
                 None => Cause::Incomplete,
             }];
         }
-        let new = Cause::New {
-            was_restored: self.was_restored,
-        };
         let candidates = || before.units.iter().filter(|old| is_counterpart(old, unit));
         let is_fresh = |old: &UnitSnapshot| self.fresh.contains(&(root.clone(), old.id.clone()));
         let most_alike = |old: &&UnitSnapshot| likeness(old, unit);

@@ -14,8 +14,8 @@ use crate::{
     unit::{UnitId, UnitKind},
 };
 
-const COMPILED_AT: u128 = 1_000;
-const AGAIN_AT: u128 = 2_000;
+const COMPILED_AT: u64 = 1_000;
+const AGAIN_AT: u64 = 2_000;
 
 fn path(text: &str) -> RelativePath {
     RelativePath::new(text).expect("it is plain")
@@ -90,7 +90,7 @@ impl Recorded {
         }
     }
 
-    fn input(mut self, name: &str, modified: Option<u128>) -> Self {
+    fn input(mut self, name: &str, modified: Option<u64>) -> Self {
         let state = modified.map(|modified| InputState {
             modified,
             newest: PathBuf::from(name),
@@ -122,7 +122,7 @@ impl Recorded {
             project: Path::new("/p"),
             made_new: &self.made_new,
             known: &self.known,
-            was_restored: true,
+            basis: Basis::Entry,
         })
     }
 }
@@ -188,7 +188,7 @@ fn records_without_numbers_say_nothing_of_numbers() {
 #[rstest]
 #[case::newer_than_the_unit(Some(1_500), "src/lib.rs changed")]
 #[case::gone(None, "src/lib.rs is missing")]
-fn a_file_is_the_reason(#[case] modified: Option<u128>, #[case] expected: &str) {
+fn a_file_is_the_reason(#[case] modified: Option<u64>, #[case] expected: &str) {
     let old = unit("core", "1");
     let made = Recorded::of(slice::from_ref(&old), &[again(&old)]);
     let made = made.input("/p/crates/core/src/lib.rs", modified);

@@ -45,7 +45,7 @@ pub struct UnitSnapshot {
     pub package_root: Option<PathBuf>,
     /// When it was compiled, in nanoseconds since the Unix epoch.
     #[serde(rename = "at")]
-    pub compiled_at: u128,
+    pub compiled_at: u64,
     /// Its targets: nearly always one.
     pub targets: Vec<TargetSnapshot>,
 }
@@ -98,7 +98,7 @@ pub struct TargetSnapshot {
     pub whole_package: Option<String>,
     /// The time that no input may be newer than, in nanoseconds since the Unix epoch.
     #[serde(rename = "since", default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<u128>,
+    pub reference: Option<u64>,
 }
 
 /// What is known before a build, to explain it by afterwards.
@@ -109,8 +109,22 @@ pub struct Baseline {
     /// What the replay made new, by package.
     #[serde(default)]
     pub made_new: BTreeMap<String, Vec<MadeNew>>,
-    /// Whether an entry with units was restored.
-    pub was_restored: bool,
+    /// Where it comes from.
+    #[serde(default)]
+    pub basis: Basis,
+}
+
+/// What a build is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// What was restored, and what was there besides.
+    Entry,
+    /// What was there, with nothing restored.
+    Directory,
+    /// Older units of the same directory: what the build overwrote, nobody took down.
+    #[default]
+    OlderUnits,
 }
 
 impl RootSnapshot {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads or prints anything.
 
+mod doctor;
 mod plan;
 mod text;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tier::TierName;
 
+pub use doctor::{Compared, DoctorReport, render_doctor};
 pub use plan::{PartPlan, PlanReport, RootPlan, SavePlan, TierPlan, render_plan};
 pub use text::{render_age, render_bytes, render_causes, render_lines, render_seconds};
 

@@ -95,6 +95,27 @@ pub fn arm(tree: &TargetTree) -> Result<(), AccessError> {
         .try_for_each(|file| set_armed(&file.path.below(&tree.directory)))
 }
 
+/// Gives the hash files of every unit of `tree` the access times back that they had before it was read.
+pub fn put_back(tree: &TargetTree) -> Result<(), AccessError> {
+    let hash_files: Vec<_> = tree
+        .units
+        .iter()
+        .flat_map(|unit| unit.files.iter().map(move |file| (file, unit.accessed_at)))
+        .filter(|(file, _)| {
+            file.is_fingerprint && HashFileName::parse(file.path.file_name()).is_some()
+        })
+        .collect();
+    hash_files.par_iter().try_for_each(|(file, accessed)| {
+        let path = file.path.below(&tree.directory);
+        let time = FileTime::from_system_time(*accessed);
+        filetime::set_file_atime(&path, time).map_err(|source| AccessError {
+            path,
+            step: "set the access time",
+            source,
+        })
+    })
+}
+
 fn set_armed(path: &Path) -> Result<(), AccessError> {
     // By the Unix epoch: the zero of `FileTime` is another one on Windows, where it means "leave as it is".
     filetime::set_file_atime(path, FileTime::from_unix_time(0, 0)).map_err(|source| AccessError {

@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::path::RelativePath;
 
-pub use access::{ARMED, AccessError, AccessTimes, arm, probe};
+pub use access::{ARMED, AccessError, AccessTimes, arm, probe, put_back};
 pub use dep_info::{Declared, DepInfo, crate_root, parse_dep_info, parse_output};
 pub use embedded_path::holds_target_path;
 pub use interface::{Interface, InterfaceError, interface};

@@ -298,13 +298,15 @@ fn incomplete(tree: &TargetTree) -> Vec<String> {
     names
 }
 
-fn modified(path: &Path) -> Option<u128> {
+fn modified(path: &Path) -> Option<u64> {
     let metadata = fs_err::metadata(path).ok()?;
     Some(nanos(metadata.modified().ok()?))
 }
 
 /// Nanoseconds since the Unix epoch; 0 for earlier times.
-fn nanos(time: SystemTime) -> u128 {
+fn nanos(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos())
+        .ok()
+        .and_then(|since| u64::try_from(since.as_nanos()).ok())
+        .unwrap_or_default()
 }

@@ -17,6 +17,7 @@ mod actions_store;
 mod architecture;
 mod damage;
 mod dist;
+mod doctor;
 mod existing_target;
 mod readme;
 mod settings;

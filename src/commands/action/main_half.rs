@@ -10,7 +10,7 @@ use crate::{
             options::{Mode, Options},
             post_half, tell_outputs, untouched,
         },
-        attempt, conclude, finish,
+        attempt, conclude, finish, keep_for_doctor,
     },
     console::Console,
     engine::Session,
@@ -62,6 +62,7 @@ fn restore(
     let path = options.settings.report.as_deref();
     match restored {
         Ok((state, report)) => {
+            keep_for_doctor(&state, environment, console);
             hand_over(state, &report, options, console, files);
             tell_outputs(&report, Half::Restore, path, console, files);
             conclude(report, &options.settings, console)

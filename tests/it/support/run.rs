@@ -105,6 +105,12 @@ impl<'a> Hotcrate<'a> {
         finish(self.invocation("plan"), &nowhere)
     }
 
+    /// `hotcrate doctor`, which writes no report here.
+    pub(crate) fn doctor(self) -> Finished {
+        let nowhere = self.sandbox.path("no-report");
+        finish(self.invocation("doctor"), &nowhere)
+    }
+
     /// The command line of `hotcrate <subcommand>`, with a report at `report`: for tests that start it themselves.
     pub(crate) fn command(&self, subcommand: &str, report: &Path) -> Command {
         let mut command = self.invocation(subcommand);
