@@ -46,8 +46,9 @@ pub struct RunState {
     /// What is known of the units before the job, to explain by what it compiled.
     #[serde(default)]
     pub baseline: Baseline,
-    /// What was known of the sources before the job, if workspace crates are cached.
-    pub workspace: Option<WorkspaceState>,
+    /// What was known of the sources before the job, or why workspace crates are neither restored nor saved; `None` if
+    /// they are not cached.
+    pub workspace: Option<Result<WorkspaceState, String>>,
 }
 
 /// What was known of the sources before the job.
@@ -59,8 +60,6 @@ pub struct WorkspaceState {
     pub listing: Listing,
     /// The labels of the trees that were built from before, on this machine: no time in them may be set back.
     pub known_trees: BTreeSet<String>,
-    /// Why workspace crates are neither restored nor saved, if that is so.
-    pub refusal: Option<String>,
     /// Restored files that the replay deleted: another one begins with them.
     pub deleted: Vec<DeletedFile>,
 }

@@ -53,7 +53,7 @@ impl Session<'_> {
     /// nothing, if no workspace crates were restored, or if Cargo has built any since.
     pub fn replay(&self, state: &mut RunState) -> anyhow::Result<String> {
         let entry = state.restored.get(&TierName::Workspace);
-        let (Some(entry), Some(before)) = (entry, &mut state.workspace) else {
+        let (Some(entry), Some(Ok(before))) = (entry, &mut state.workspace) else {
             bail!("no workspace crates were restored");
         };
         self.refuse_after_cargo(&entry.facts)?;

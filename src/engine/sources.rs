@@ -29,24 +29,36 @@ pub(super) struct SourcesBefore {
     pub state: WorkspaceState,
 }
 
-/// Reads the sources before the job's first command, and finds out whether workspace crates can be restored.
-pub(super) fn read_before(session: &Session<'_>) -> anyhow::Result<SourcesBefore> {
+/// Reads the sources before the job's first command, or says why workspace crates are left to Cargo: another build of the
+/// same sources is there, and the times that they would get are older than it.
+pub(super) fn read_before(session: &Session<'_>) -> anyhow::Result<Result<SourcesBefore, String>> {
     let project = session.project();
+    let known_trees = known_trees(session);
+    let own: Vec<_> = project
+        .roots
+        .iter()
+        .map(|root| root.directory.clone())
+        .collect();
+    // In a directory that stays, this is how every run ends: before anything is hashed.
+    if let Some(refusal) = built_before(session, &own) {
+        return Ok(Err(refusal));
+    }
     let request = project.tree_request();
     let (sources, tree) = rayon::join(
         || scan(project),
         || project::read_tree(&request, session.environment),
     );
     let sources = sources?;
-    let refusal = built_before(session, &sources);
+    if let Some(refusal) = built_before(session, &sources.caches) {
+        return Ok(Err(refusal));
+    }
     let state = WorkspaceState {
         tree: tree.part,
         listing: Listing::of(&sources),
-        known_trees: known_trees(session),
-        refusal,
+        known_trees,
         deleted: Vec::new(),
     };
-    Ok(SourcesBefore { sources, state })
+    Ok(Ok(SourcesBefore { sources, state }))
 }
 
 /// Reads the sources as they are now.
@@ -80,14 +92,11 @@ fn label(project: &Path, directory: &Path) -> Option<RelativePath> {
     RelativePath::new(text).ok()
 }
 
-/// Why what is stored says nothing about what would be built here, if that is so: another build of the same sources is
-/// there, and the times that they would get are older than it.
-fn built_before(session: &Session<'_>, sources: &Sources) -> Option<String> {
-    let roots = session.project().roots.iter();
-    let own = roots.map(|root| root.directory.as_path());
-    let others = sources.caches.iter().map(PathBuf::as_path);
+/// Which of `targets`, if any of them is a target directory, holds units of path packages; in words.
+fn built_before(session: &Session<'_>, targets: &[PathBuf]) -> Option<String> {
     let reading = source_roots(session);
-    own.chain(others)
+    targets
+        .iter()
         .filter(|directory| directory.is_dir())
         .find(|directory| {
             unit::read_target(directory, &reading)

@@ -40,6 +40,10 @@ use crate::{
     unit::{self, UnitRecord},
 };
 
+/// Why nothing is saved without the state of a restore.
+const NO_STATE: &str =
+    "without a restore before the job nobody knows what the workspace crates were built from";
+
 /// Workspace crates, and what their sources were.
 pub(super) struct WorkspaceWork<'run> {
     /// The units in the target directories.
@@ -112,9 +116,7 @@ impl TierWork for WorkspaceWork<'_> {
     }
 
     fn needs_state(&self) -> Option<&'static str> {
-        Some(
-            "without a restore before the job nobody knows what the workspace crates were built from",
-        )
+        Some(NO_STATE)
     }
 
     fn collect(&self, state: Option<&RunState>) -> anyhow::Result<Collected> {
@@ -164,12 +166,28 @@ impl Session<'_> {
                 return RestoreReport::new(RestoreOutcome::Failed, text);
             }
         };
-        state.workspace = Some(before.state.clone());
-        if let Some(refusal) = refusal.or(before.state.refusal.as_deref()) {
+        let before = match before {
+            Ok(before) => before,
+            Err(refusal) => {
+                state.workspace = Some(Err(refusal.clone()));
+                return skipped(refusal);
+            }
+        };
+        state.workspace = Some(Ok(before.state.clone()));
+        if let Some(refusal) = refusal {
             return skipped(refusal.to_owned());
         }
         let deps = state.restored.get(&TierName::Deps);
-        let interface = deps.and_then(|entry| interface_of(&entry.facts));
+        let interface = match deps {
+            Some(entry) => interface_of(&entry.facts),
+            // Nothing is restored then, and what would be is what counts.
+            None if self.settings.lookup_only => self
+                .question(TierName::Deps)
+                .ok()
+                .and_then(|question| super::restore::nearest_facts(self, &question))
+                .and_then(|facts| interface_of(&facts)),
+            None => None,
+        };
         let interface = interface.unwrap_or_else(no_interface);
         let question = match self.workspace_question(interface, &before.state.tree) {
             Ok(question) => question,
@@ -184,7 +202,7 @@ impl Session<'_> {
         let report = self.restore_tier(&work, question, deadline, state);
         let told = work.told.take();
         state.baseline.made_new = told.made_new;
-        if let Some(workspace) = &mut state.workspace {
+        if let Some(Ok(workspace)) = &mut state.workspace {
             workspace.deleted = told.deleted;
         }
         report
@@ -223,10 +241,7 @@ impl Session<'_> {
     ) -> Result<(Question, Digest), String> {
         self.may_cache_workspace()?;
         let before = state.and_then(|state| state.workspace.as_ref());
-        let before = before.ok_or("without a restore before the job nobody knows what the workspace crates were built from")?;
-        if let Some(refusal) = &before.refusal {
-            return Err(refusal.clone());
-        }
+        let before = before.ok_or(NO_STATE)?.as_ref().map_err(Clone::clone)?;
         let judged = judged.ok_or("the target directories could not be read")?;
         let stored = self.deps_that_stay(state, deps, deadline);
         let interface = match &stored {
@@ -386,7 +401,7 @@ fn record(
         let read = sources::read_inputs(session, &root.reading.tree, &sources);
         inputs.readers.extend(read.readers);
     }
-    let before = state.and_then(|state| state.workspace.as_ref());
+    let before = state.and_then(|state| state.workspace.as_ref()?.as_ref().ok());
     let listing = before.map(|before| &before.listing);
     let made = made_by_job(&sources, listing, session.environment);
     let head = Head::of(&session.project().directory, session.environment);

@@ -197,6 +197,64 @@ fn dependencies_that_were_built_later_do_not_make_the_crates_stale() {
     assert!(run.build.compiled.is_empty(), "{}", run.stderr);
 }
 
+/// Beside another build of a dependency, old code would be kept silently, or fail to link (E0460).
+#[test]
+fn crates_are_not_restored_beside_another_build_of_what_they_were_compiled_against() {
+    let mut sandbox = Sandbox::new();
+    let origin = farm_with(&sandbox, differing_by_environment);
+    sandbox.set("WHICH", "one");
+    sandbox
+        .hotcrate(&clone(&sandbox, &origin))
+        .run(&BUILD)
+        .success();
+    for entry in crate::support::entries_of_store(&sandbox.store(), Some("deps")) {
+        fs::remove_file(entry).unwrap();
+    }
+    sandbox.set("WHICH", "two");
+    sandbox
+        .hotcrate(&clone(&sandbox, &origin))
+        .option("--tiers", "registry,deps")
+        .run(&BUILD)
+        .success();
+
+    let run = sandbox
+        .hotcrate(&clone(&sandbox, &origin))
+        .run(&BUILD)
+        .success();
+    let report = run.report();
+    assert_eq!(report.restore("deps").outcome, "exact");
+    let restored = report.restore("workspace");
+    assert_eq!(restored.outcome, "miss");
+    assert!(restored.reason().contains("interface"), "{restored:?}");
+    assert!(run.build.has_compiled("barn"), "{}", run.stderr);
+    assert_eq!(report.save("workspace").outcome, "saved");
+}
+
+#[test]
+fn crates_are_not_stored_for_a_build_of_a_dependency_that_is_not_the_stored_one() {
+    let mut sandbox = Sandbox::new();
+    let origin = farm_with(&sandbox, differing_by_environment);
+    sandbox.set("WHICH", "one");
+    sandbox
+        .hotcrate(&clone(&sandbox, &origin))
+        .run(&BUILD)
+        .success();
+
+    sandbox.set("WHICH", "two");
+    let second = clone(&sandbox, &origin);
+    sandbox.hotcrate(&second).restore().success();
+    sandbox.cargo(&second, &["clean", "--package", "lent"]);
+    assert!(sandbox.cargo(&second, &BUILD[1..]).has_compiled("barn"));
+    let saved = sandbox.hotcrate(&second).save().success();
+    assert_eq!(saved.report().save("deps").outcome, "skipped");
+    let workspace = saved.report().save("workspace");
+    assert_eq!(workspace.outcome, "skipped");
+    assert_eq!(
+        workspace.reason(),
+        "lent was compiled here, and another build of it is stored"
+    );
+}
+
 #[test]
 fn after_a_lockfile_bump_what_it_did_not_touch_stays_warm() {
     let sandbox = Sandbox::new();
@@ -284,6 +342,25 @@ fn a_job_that_generates_sources_replays_before_it_builds() {
     assert_eq!(compiled(&job("//! Two.\n")), ["app", "barn"]);
 }
 
+/// Gives the package in `directory` a constant that is the variable WHICH at the time of its build, which it does not say.
+fn differing_by_environment(directory: &Path) {
+    fs::write(
+        directory.join("build.rs"),
+        r#"
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-env=LENT={}", std::env::var("WHICH").unwrap());
+}
+"#,
+    )
+    .unwrap();
+    fs::write(
+        directory.join("src/lib.rs"),
+        "pub const LENT: &str = env!(\"LENT\");\n",
+    )
+    .unwrap();
+}
+
 /// Packages of which something was compiled.
 fn compiled(build: &Build) -> Vec<&str> {
     build
@@ -365,8 +442,14 @@ fn commit(sandbox: &Sandbox, origin: &Path) {
 /// A repository with a workspace: `app` uses `barn` (build script with declarations, a registry and a git dependency),
 /// `scan` (build script that scans undeclared) and `plough` (a procedural macro that scans).
 fn farm(sandbox: &Sandbox) -> PathBuf {
+    farm_with(sandbox, |_| {})
+}
+
+/// The same, after `change` to what is to become the git repository.
+fn farm_with(sandbox: &Sandbox, change: impl FnOnce(&Path)) -> PathBuf {
     let lent = sandbox.path("lent-template");
     package(&lent, "lent");
+    change(&lent);
     let lent = checkout(sandbox, &lent, "lent.git");
     let farm = sandbox.path("farm-template");
     copy_tree(&fixture("farm"), &farm);
