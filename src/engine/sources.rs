@@ -10,7 +10,7 @@ use super::{session::Session, target::source_roots};
 use crate::{
     archive::path::RelativePath,
     freshness::{self, Inputs, Listing, ScanError, SourceTree, SourceTrees, Sources, signs::Sign},
-    project::{self, Project},
+    project::{self, Project, Workspace},
     state::{self, WorkspaceState},
     unit::{self, TargetTree},
 };
@@ -158,11 +158,7 @@ fn identity(directory: &Path) -> Option<String> {
 /// What the units of a target directory say that they read.
 pub(super) fn read_inputs(session: &Session<'_>, tree: &TargetTree, sources: &Sources) -> Inputs {
     let project = session.project();
-    let workspaces: Vec<_> = project
-        .workspaces
-        .iter()
-        .map(|workspace| workspace.root.clone())
-        .collect();
+    let workspaces = builders(project, &tree.directory);
     // Cargo takes what lies here to be immutable.
     let ignored = ["registry", "git"].map(|name| project.cargo_home.join(name));
     let mut inputs = Inputs::read(tree, sources, &workspaces, &ignored);
@@ -170,6 +166,26 @@ pub(super) fn read_inputs(session: &Session<'_>, tree: &TargetTree, sources: &So
         add_repository_signs(&mut inputs);
     }
     inputs
+}
+
+/// The roots of the workspaces that are built into a target directory. Paths in its records are relative to one of them,
+/// and two workspaces may have packages of the same names. Where nothing tells, all of them.
+fn builders(project: &Project, target: &Path) -> Vec<PathBuf> {
+    let roots = |is_builder: &dyn Fn(&Workspace) -> bool| -> Vec<_> {
+        let workspaces = project.workspaces.iter();
+        workspaces
+            .filter(|workspace| is_builder(workspace))
+            .map(|workspace| workspace.root.clone())
+            .collect()
+    };
+    let of_target = roots(&|workspace| {
+        workspace.target_directory == target || workspace.build_directory == target
+    });
+    if of_target.is_empty() {
+        roots(&|_| true)
+    } else {
+        of_target
+    }
 }
 
 /// Whether everything that git has of the project is among its sources.

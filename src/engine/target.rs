@@ -142,8 +142,8 @@ impl TierWork for TargetWork<'_> {
                     let told = root.reading.tree.notes.iter();
                     notes.extend(told.map(|note| format!("{}: {}", note.path, note.text)));
                 }
-                // Cargo takes documentation for fresh only if its pages are there.
-                TierName::Workspace if has_documentation(root) => {
+                // Cargo takes documentation for fresh only if its pages are there, which may be in another root.
+                TierName::Workspace if roots.iter().any(has_documentation) => {
                     groups.add_files(root, &root.reading.tree.artefacts);
                 }
                 _ => {}

@@ -20,18 +20,38 @@ const COMMANDS: [&[&str]; 5] = [
     &["build", "--release", "--locked", "-v"],
 ];
 
+/// What a project has of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variety {
+    Plain,
+    /// Cargo's other layout, and vendored registry packages.
+    NewLayoutVendored,
+    /// A build directory apart from the target directory.
+    BuildDirectory,
+}
+
 #[rstest]
-#[case::with_a_directory_a_kind(false)]
-#[case::with_a_directory_a_unit_and_vendored_packages(true)]
-fn no_command_compiles_anything_in_a_fresh_clone_of_an_unchanged_tree(#[case] other: bool) {
+#[case(Variety::Plain)]
+#[case(Variety::NewLayoutVendored)]
+#[case(Variety::BuildDirectory)]
+fn no_command_compiles_anything_in_a_fresh_clone_of_an_unchanged_tree(#[case] variety: Variety) {
     let mut sandbox = Sandbox::new();
     let origin = farm(&sandbox);
-    if other {
-        sandbox.set("RUSTC_BOOTSTRAP", "1");
-        sandbox.set("CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT", "true");
-        vendor(&sandbox, &origin);
-        commit(&sandbox, &origin);
+    match variety {
+        Variety::Plain => {}
+        Variety::NewLayoutVendored => {
+            sandbox.set("RUSTC_BOOTSTRAP", "1");
+            sandbox.set("CARGO_UNSTABLE_BUILD_DIR_NEW_LAYOUT", "true");
+            vendor(&sandbox, &origin);
+        }
+        Variety::BuildDirectory => {
+            fs::create_dir(origin.join(".cargo")).unwrap();
+            let config = "[build]\nbuild-dir = \"between\"\n";
+            fs::write(origin.join(".cargo/config.toml"), config).unwrap();
+            fs::write(origin.join(".gitignore"), "/target\n/between\n").unwrap();
+        }
     }
+    commit(&sandbox, &origin);
     let job = |command_of: &dyn Fn(&Path, &[&str]) -> Build| {
         let clone = clone(&sandbox, &origin);
         sandbox.hotcrate(&clone).restore().success();
@@ -52,6 +72,31 @@ fn no_command_compiles_anything_in_a_fresh_clone_of_an_unchanged_tree(#[case] ot
     });
     assert_eq!(second.report().save("workspace").outcome, "skipped");
     assert_eq!(second.report().units.rebuilt, Some(0));
+}
+
+#[test]
+fn the_crates_of_several_workspaces_are_warm_together() {
+    let sandbox = Sandbox::new();
+    let template = sandbox.path("template");
+    for name in ["one", "two"] {
+        copy_tree(&fixture("small"), &template.join(name));
+    }
+    let origin = checkout(&sandbox, &template, "origin");
+    let job = || {
+        let clone = clone(&sandbox, &origin);
+        let hotcrate = || sandbox.hotcrate(&clone).option("--workspaces", "one\ntwo");
+        hotcrate().restore().success();
+        let builds = ["one", "two"].map(|name| sandbox.cargo(&clone.join(name), &BUILD[1..]));
+        let saved = hotcrate().save().success();
+        assert_eq!(saved.warnings(), Vec::<&str>::new());
+        builds
+    };
+    for build in job() {
+        assert!(build.has_compiled("greeting"), "{build:?}");
+    }
+    for build in job() {
+        assert!(build.compiled.is_empty(), "{build:?}");
+    }
 }
 
 #[test]
@@ -435,7 +480,7 @@ fn commit(sandbox: &Sandbox, origin: &Path) {
     git(
         sandbox,
         origin,
-        &["commit", "--quiet", "--message", "change"],
+        &["commit", "--quiet", "--allow-empty", "--message", "change"],
     );
 }
 
