@@ -19,7 +19,8 @@ use crate::{
     console::Console,
     environment::Environment,
     fail_open::{self, Trouble},
-    report::{RunReport, render_lines},
+    report::{RunReport, render_lines, render_summary},
+    runner::append_summary,
     settings::{FailureMode, Settings, Verbosity},
     state::{self, RunState},
 };
@@ -123,6 +124,19 @@ fn keep_for_doctor(state: &RunState, environment: &Environment, console: &Consol
     if let Err(Trouble(text)) = kept {
         console.detail(&text);
     }
+}
+
+/// Adds what happened to the step's summary, where a runner shows one.
+fn summarize(report: &RunReport, environment: &Environment, console: &Console) {
+    let Some(file) = environment.path("GITHUB_STEP_SUMMARY") else {
+        return;
+    };
+    let mut report = report.clone();
+    report.warnings.extend(console.warnings());
+    attempt(console, "the summary is not written", || {
+        append_summary(&file, |room| render_summary(&report, room))?;
+        Ok(())
+    });
 }
 
 /// Tells what happened, in lines and where asked for as JSON, and decides how to exit.

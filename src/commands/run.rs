@@ -6,7 +6,7 @@ use crate::{
     commands::{
         STATUS_SUCCESS, attempt,
         child::{self, Ended},
-        conclude, keep_for_doctor,
+        conclude, keep_for_doctor, summarize,
     },
     console::Console,
     engine::{JobResult, Session},
@@ -41,6 +41,7 @@ pub(super) fn run(
             }
         },
     );
+    summarize(&report, environment, console);
     let own_status = conclude(report, settings, console);
     if ended.status == STATUS_SUCCESS {
         own_status

@@ -1,7 +1,7 @@
 //! `hotcrate save`: the second half of `run`, in a process of its own.
 
 use crate::{
-    commands::{attempt, conclude},
+    commands::{attempt, conclude, summarize},
     console::Console,
     engine::{JobResult, Session},
     environment::Environment,
@@ -28,5 +28,6 @@ pub(super) fn save(settings: &Settings, environment: &Environment, console: &Con
             Ok(())
         });
     }
+    summarize(&report, environment, console);
     conclude(report, settings, console)
 }

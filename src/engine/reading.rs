@@ -67,15 +67,24 @@ impl RootReading {
 
     /// How many units the job found fresh, if access times tell.
     pub(super) fn reused(&self) -> Option<u64> {
-        if self.access_times == AccessTimes::Frozen {
-            return None;
-        }
-        let used = self
-            .tree
-            .units
-            .iter()
-            .filter(|unit| unit.was_used(ARMED) && !self.compiled.contains(&unit.id));
-        u64::try_from(used.count()).ok()
+        u64::try_from(self.reused_units()?.count()).ok()
+    }
+
+    /// How long the reused units took when they were compiled.
+    pub(super) fn spared(&self) -> Option<Duration> {
+        Some(
+            self.reused_units()?
+                .filter_map(|unit| unit.compile_time)
+                .sum(),
+        )
+    }
+
+    /// The units that the job used and did not compile; `None` if access times don't tell.
+    fn reused_units(&self) -> Option<impl Iterator<Item = &Unit>> {
+        (self.access_times == AccessTimes::Move).then(|| {
+            let units = self.tree.units.iter();
+            units.filter(|unit| unit.was_used(ARMED) && !self.compiled.contains(&unit.id))
+        })
     }
 
     /// Whether the unit was left out of the restore, since it is of no use where the root is now.

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    time::Duration,
 };
 
 use super::{reading::RootReading, session::Session, target::source_roots};
@@ -52,8 +53,13 @@ pub(super) fn units_report(
     };
     let reused = roots.iter().map(RootReading::reused).sum::<Option<u64>>();
     let rebuilt = explain(session, roots, &state.baseline);
+    let spared = roots
+        .iter()
+        .map(RootReading::spared)
+        .sum::<Option<Duration>>();
     UnitsReport {
         reused,
+        seconds_spared: spared.map(|spared| spared.as_secs_f64()),
         ..report(&rebuilt)
     }
 }
@@ -81,6 +87,7 @@ pub(super) fn report(rebuilt: &[Rebuilt]) -> UnitsReport {
         rebuilt: u64::try_from(rebuilt.len()).ok(),
         rebuilt_units: units.collect(),
         causes: causes.collect(),
+        seconds_spared: None,
     }
 }
 

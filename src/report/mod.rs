@@ -4,6 +4,7 @@
 
 mod doctor;
 mod plan;
+mod summary;
 mod text;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,10 @@ use crate::tier::TierName;
 
 pub use doctor::{Compared, DoctorReport, render_doctor};
 pub use plan::{PartPlan, PlanReport, RootPlan, SavePlan, TierPlan, render_plan};
-pub use text::{render_age, render_bytes, render_causes, render_lines, render_seconds};
+pub use summary::render_summary;
+pub use text::{
+    render_age, render_bytes, render_causes, render_lines, render_seconds, render_span,
+};
 
 /// The version of the JSON that `--report` writes. New fields do not change it.
 pub const SCHEMA: u32 = 1;
@@ -148,7 +152,7 @@ pub struct RebuildCause {
 }
 
 /// What became of the units.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UnitsReport {
     /// How many restored units the command used; `None` if access times do not tell.
     pub reused: Option<u64>,
@@ -158,6 +162,10 @@ pub struct UnitsReport {
     pub rebuilt_units: Vec<RebuiltUnit>,
     /// The causes that they were compiled for, the one with most units first.
     pub causes: Vec<RebuildCause>,
+    /// How long the reused units took when they were compiled, all together, in seconds; `None` if it is not known which
+    /// those are.
+    #[serde(default)]
+    pub seconds_spared: Option<f64>,
 }
 
 /// Everything that one run of hotcrate did.

@@ -39,6 +39,25 @@ pub fn render_age(age: SignedDuration) -> String {
     format!("{count} {unit}{plural}")
 }
 
+/// A length of time as people read it: `48 s`, `4 min 12 s`, `1 h 3 min`.
+pub fn render_span(seconds: f64) -> String {
+    if seconds < 9.5 {
+        return render_seconds(seconds);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rounded number of seconds, and not below zero"
+    )]
+    let whole = seconds.round() as u64;
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min {seconds} s"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
 /// The closing lines: one a tier, and one for the units.
 pub fn render_lines(report: &RunReport) -> Vec<String> {
     let mut lines: Vec<_> = report
@@ -53,7 +72,7 @@ pub fn render_lines(report: &RunReport) -> Vec<String> {
 }
 
 /// `extra` is for those who list directories: others need not hear of it.
-fn is_unasked(report: &TierReport) -> bool {
+pub(super) fn is_unasked(report: &TierReport) -> bool {
     let skipped = |outcome: Option<RestoreOutcome>| {
         outcome.is_none_or(|outcome| outcome == RestoreOutcome::Skipped)
     };
@@ -108,8 +127,15 @@ fn sentence(outcome: &str, bytes: Option<u64>, seconds: f64, reason: &str) -> St
 
 fn units_line(report: &RunReport) -> Option<String> {
     let rebuilt = report.units.rebuilt?;
+    let spared = report
+        .units
+        .seconds_spared
+        .filter(|seconds| *seconds > 0.0)
+        .map_or_else(String::new, |seconds| {
+            format!("; {} of compile time spared", render_span(seconds))
+        });
     Some(match report.units.reused {
-        Some(reused) => format!("units     {reused} reused, {rebuilt} compiled"),
+        Some(reused) => format!("units     {reused} reused, {rebuilt} compiled{spared}"),
         None => format!("units     {rebuilt} compiled"),
     })
 }
@@ -177,6 +203,7 @@ mod tests {
                         0,
                     ),
                 ],
+                seconds_spared: Some(252.4),
             },
             ..RunReport::default()
         };
@@ -206,7 +233,7 @@ mod tests {
         insta::assert_snapshot!(render_lines(&report).join("\n"), @r"
         registry  miss (nothing is stored for this project yet)
         deps      partial 61.2 MB in 0.8 s (lock: memchr 2.8.2 → 2.8.3); saved 62.0 MB in 1.2 s
-        units     142 reused, 3 compiled
+        units     142 reused, 3 compiled; 4 min 12 s of compile time spared
                   core: src/lib.rs changed; 1 unit, and 1 that depends on it
                   new: the entry that was restored does not have it; 5 units (a, b, c, d, …)
         ");
@@ -250,5 +277,15 @@ mod tests {
             render_lines(&report).join("\n"),
             @"deps      restore failed (see the warning above); save failed (see the warning above)"
         );
+    }
+
+    #[rstest::rstest]
+    #[case(0.0, "0.00 s")]
+    #[case(7.24, "7.2 s")]
+    #[case(59.6, "1 min 0 s")]
+    #[case(252.4, "4 min 12 s")]
+    #[case(3_790.0, "1 h 3 min")]
+    fn time_is_told_as_coarsely_as_it_matters(#[case] seconds: f64, #[case] told: &str) {
+        assert_eq!(render_span(seconds), told);
     }
 }

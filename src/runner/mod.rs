@@ -10,6 +10,7 @@ mod events_tests;
 mod inputs;
 mod outputs;
 mod step_files;
+mod step_summary;
 pub mod workflow_command;
 
 pub use context::{GitHubContext, scopes_of};
@@ -17,6 +18,7 @@ pub use event::EventPayload;
 pub use inputs::{INPUTS, Input, Inputs, Meaning};
 pub use outputs::{Half, of_report};
 pub use step_files::StepFiles;
+pub use step_summary::{MAX_SUMMARY_BYTES, append_summary};
 
 /// An input with a value that it does not accept.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,10 +1,10 @@
-//! The files that a step writes to for the runner: outputs, state, variables, summary.
+//! The files that a step writes to for the runner: outputs, state, variables.
 //!
 //! A runner without one of them gets nothing, and nothing else changes.
 
 use std::fmt;
 
-use actions_rs::{Error, Summary, output};
+use actions_rs::{Error, output};
 
 use crate::environment::Environment;
 
@@ -49,10 +49,5 @@ impl StepFiles {
             output::export_var(name, value)?;
         }
         Ok(())
-    }
-
-    /// Adds Markdown to the job's summary. Fails above the runner's limit of 1 MiB, over which it would show nothing.
-    pub fn summary(self, markdown: &str) -> Result<(), Error> {
-        Summary::new().raw(markdown, true).write()
     }
 }

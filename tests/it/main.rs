@@ -40,6 +40,7 @@ mod exit_status;
 mod full_disk;
 #[cfg(unix)]
 mod interruption;
+mod job_summary;
 mod layouts;
 mod lockfile;
 mod odd_projects;

@@ -8,7 +8,6 @@ mod handover;
 mod main_half;
 mod options;
 mod post_half;
-mod summary;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -46,7 +45,7 @@ pub(super) fn action(stage: Stage, environment: &Environment) -> u8 {
     }
     match (stage, options) {
         (Stage::Main, Ok(options)) => main_half::run(&options, environment, &console, files),
-        (Stage::Post, Ok(options)) => post_half::run(&options, environment, &console, files),
+        (Stage::Post, Ok(options)) => post_half::run(&options, environment, &console),
         (Stage::Main, Err(error)) => refuse(&error, &inputs, &console, files),
         // Said once, by the first half.
         (Stage::Post, Err(_)) => STATUS_SUCCESS,

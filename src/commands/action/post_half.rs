@@ -9,9 +9,9 @@ use crate::{
             GRACE,
             handover::Handover,
             options::{Mode, Options},
-            summary, tell_outputs,
+            tell_outputs,
         },
-        attempt, conclude, finish,
+        attempt, conclude, finish, summarize,
     },
     console::Console,
     engine::{JobResult, Session},
@@ -24,12 +24,7 @@ use crate::{
 };
 
 /// The end of the job: saves, unless a step did or the restore left nothing to go by.
-pub(super) fn run(
-    options: &Options,
-    environment: &Environment,
-    console: &Arc<Console>,
-    files: StepFiles,
-) -> u8 {
+pub(super) fn run(options: &Options, environment: &Environment, console: &Arc<Console>) -> u8 {
     // Where the restore failed there is no path: what went wrong was said then.
     let Some(path) = environment.path("STATE_handover") else {
         return STATUS_SUCCESS;
@@ -46,7 +41,7 @@ pub(super) fn run(
         Mode::Auto => save(options, environment, console, Some(handover)),
         Mode::Restore | Mode::Save => handover.report,
     };
-    summarise(&report, console, files);
+    summarize(&report, environment, console);
     conclude(report, &options.settings, console)
 }
 
@@ -67,7 +62,7 @@ pub(super) fn save_here(
     let report = save(options, environment, console, handover);
     let path = options.settings.report.as_deref();
     tell_outputs(&report, Half::Save, path, console, files);
-    summarise(&report, console, files);
+    summarize(&report, environment, console);
     conclude(report, &options.settings, console)
 }
 
@@ -136,10 +131,4 @@ fn not_saved<'a>(
         report.tier_mut(*tier).save = Some(SaveReport::new(SaveOutcome::Failed, reason));
     }
     report
-}
-
-fn summarise(report: &RunReport, console: &Console, files: StepFiles) {
-    attempt(console, "there is no job summary", || {
-        Ok(files.summary(&summary::render(report))?)
-    });
 }

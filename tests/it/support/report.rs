@@ -36,6 +36,7 @@ pub(crate) struct Units {
     pub(crate) rebuilt: Option<u64>,
     #[serde(rename = "rebuilt_units")]
     pub(crate) compiled: Vec<RebuiltUnit>,
+    pub(crate) seconds_spared: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
