@@ -19,6 +19,7 @@ mod damage;
 mod dist;
 mod doctor;
 mod existing_target;
+mod interop;
 mod readme;
 mod settings;
 mod support;

@@ -58,6 +58,9 @@ impl Inner {
     }
 
     fn sign(&mut self, id: u64, may_write: bool) -> String {
+        if let Some(foreign_url) = &self.foreign_url {
+            return foreign_url(id, may_write);
+        }
         // With escapes: who decodes and encodes again breaks it.
         let signature = format!("s%2F{}%2B{id}%3D", self.grants.len());
         let uses = self.uses_of_a_url;

@@ -87,7 +87,10 @@ struct Inner {
     /// How many requests a signed URL is good for.
     uses_of_a_url: Option<u32>,
     storage: String,
+    foreign_url: Option<ForeignUrl>,
 }
+
+type ForeignUrl = Box<dyn Fn(u64, bool) -> String + Send>;
 
 /// What all connections share.
 #[derive(Default)]
@@ -159,6 +162,11 @@ impl CacheService {
     /// Signed URLs that are handed out from now on are good for so many requests.
     pub(crate) fn let_urls_expire_after(&self, uses: u32) {
         self.state.lock().uses_of_a_url = Some(uses);
+    }
+
+    /// Bytes are kept elsewhere from now on, where `url` says: of a blob's number, and whether it is to be written.
+    pub(crate) fn keep_bytes_at(&self, url: impl Fn(u64, bool) -> String + Send + 'static) {
+        self.state.lock().foreign_url = Some(Box::new(url));
     }
 
     /// Removes the bytes of all entries, as if they had been evicted since they were found.
@@ -289,7 +297,8 @@ impl Inner {
     /// Makes a reserved entry visible, if there are so many bytes of it.
     fn commit(&mut self, id: u64, size: u64) -> bool {
         let content = self.blobs.get(&id).and_then(Blob::content);
-        let has_size = content.is_some_and(|content| content.len() as u64 == size);
+        let has_size = content.is_some_and(|content| content.len() as u64 == size)
+            || self.foreign_url.is_some();
         let entry = self.entries.iter_mut().find(|entry| entry.id == id);
         match entry.filter(|_| has_size && size > 0) {
             Some(entry) => {
