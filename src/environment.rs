@@ -8,7 +8,8 @@ use std::{
     path::PathBuf,
 };
 
-/// Environment variables by name.
+/// Environment variables by name. On Windows, upper and lower case are the same in names: what is `Path` there is
+/// found as `PATH`.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
@@ -34,16 +35,29 @@ impl Environment {
 
     /// The value of `name` as it is, if it is set and not empty.
     pub fn os(&self, name: &str) -> Option<&OsStr> {
-        self.0
-            .get(OsStr::new(name))
-            .map(OsString::as_os_str)
+        self.find(name, cfg!(windows))
             .filter(|value| !value.is_empty())
+    }
+
+    fn find(&self, name: &str, ignores_case: bool) -> Option<&OsStr> {
+        let exact = self.0.get(OsStr::new(name));
+        let other = || {
+            self.0
+                .iter()
+                .find(|(known, _)| ignores_case && known.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        };
+        exact.or_else(other).map(OsString::as_os_str)
     }
 
     /// The same, with `name` set to `value`.
     #[must_use]
     pub fn with(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.0.insert(name.into(), value.into());
+        let name = name.into();
+        if cfg!(windows) {
+            self.0.retain(|known, _| !known.eq_ignore_ascii_case(&name));
+        }
+        self.0.insert(name, value.into());
         self
     }
 
@@ -63,5 +77,25 @@ impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment 
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_matters_in_names_but_on_windows() {
+        let environment = Environment::from_iter([("Path", "C:\\bin")]);
+        assert_eq!(environment.find("PATH", true), Some(OsStr::new("C:\\bin")));
+        assert_eq!(environment.find("PATH", false), None);
+        assert_eq!(environment.find("PAT", true), None);
+    }
+
+    #[test]
+    fn the_very_name_comes_before_one_in_another_case() {
+        let environment = Environment::from_iter([("NAME", "1"), ("name", "2")]);
+        assert_eq!(environment.find("name", true), Some(OsStr::new("2")));
+        assert_eq!(environment.find("NAME", true), Some(OsStr::new("1")));
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 /// A UTF-8 path with `/` between its parts, relative, without `.`, `..`, empty parts, or what Windows reads as
-/// something else (drive letters, `\`, `:`).
+/// something else (drive letters, `\`, `:`). On Windows, without names that it gives to devices or cannot keep either.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RelativePath(String);
@@ -148,8 +148,35 @@ fn refusal(path: &str) -> Option<&'static str> {
         "" => Some("it has an empty part"),
         "." => Some("it has a `.` in it"),
         ".." => Some("it has a `..` in it"),
+        // Good names elsewhere: a build script may well write an `aux.rs`.
+        _ if cfg!(windows) => windows_refusal(part),
         _ => None,
     })
+}
+
+/// The rule of Windows that the name `part` breaks, if it breaks one.
+///
+/// From Microsoft's "Naming Files, Paths, and Namespaces": a device stays one with whatever stands behind a dot, and
+/// dots and spaces at the end are dropped, so that two names become one.
+fn windows_refusal(part: &str) -> Option<&'static str> {
+    const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
+    const PORTS: [&str; 2] = ["com", "lpt"];
+
+    if part.contains(['<', '>', '"', '|', '?', '*']) || part.contains(|letter| letter < ' ') {
+        return Some("it has a character in it that Windows has no names with");
+    }
+    if part.ends_with([' ', '.']) {
+        return Some("it ends in what Windows drops");
+    }
+    let stem = part.split('.').next().unwrap_or(part).trim_end_matches(' ');
+    let stem = stem.to_lowercase();
+    let is_port = PORTS.iter().any(|port| {
+        stem.strip_prefix(port).is_some_and(|number| {
+            matches!(number, "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9")
+                || matches!(number, "\u{b9}" | "\u{b2}" | "\u{b3}")
+        })
+    });
+    (is_port || DEVICES.contains(&stem.as_str())).then_some("it is the name of a device on Windows")
 }
 
 #[cfg(test)]
@@ -169,6 +196,32 @@ mod tests {
     #[case("nul\0")]
     fn a_path_that_could_leave_its_root_is_refused(#[case] path: &str) {
         assert!(RelativePath::new(path).is_err());
+    }
+
+    #[rstest::rstest]
+    #[case("nul", false)]
+    #[case("AUX.rs", false)]
+    #[case("con.tar.gz", false)]
+    #[case("com1", false)]
+    #[case("LPT\u{b2}.txt", false)]
+    #[case("nul .txt", false)]
+    #[case("what?", false)]
+    #[case("a\tb", false)]
+    #[case("dot.", false)]
+    #[case("space ", false)]
+    #[case("auxiliary.rs", true)]
+    #[case("com", true)]
+    #[case("com10", true)]
+    #[case("libnul-0123456789abcdef.rlib", true)]
+    #[case(".fingerprint", true)]
+    fn what_windows_takes_for_something_else_is_refused_there(
+        #[case] part: &str,
+        #[case] allowed: bool,
+    ) {
+        assert_eq!(windows_refusal(part).is_none(), allowed);
+        if !cfg!(windows) {
+            assert!(RelativePath::new(part).is_ok(), "a good name elsewhere");
+        }
     }
 
     #[test]

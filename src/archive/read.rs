@@ -82,7 +82,7 @@ fn read_piece(
 
 /// Opens a file for reading without following a link in its place and, where that can be, without moving its
 /// access time, by which pruning sees what was used.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(unix)]
 fn open(path: &Path) -> io::Result<fs_err::File> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
@@ -94,14 +94,16 @@ fn open(path: &Path) -> io::Result<fs_err::File> {
         options.read(true).custom_flags(flags);
         fs_err::OpenOptions::from_options(options).open(path)
     };
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     match with(OFlags::NOFOLLOW | OFlags::NOATIME) {
         // Only a file's owner may leave its access time alone.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => with(OFlags::NOFOLLOW),
-        result => result,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        result => return result,
     }
+    with(OFlags::NOFOLLOW)
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(unix))]
 fn open(path: &Path) -> io::Result<fs_err::File> {
     fs_err::File::open(path)
 }

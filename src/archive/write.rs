@@ -134,28 +134,26 @@ pub(super) fn create_hard_link(
     attributes: Attributes,
 ) -> Result<(), UnpackError> {
     match fs_err::hard_link(original, link) {
-        // Roots on two file systems, or a file system without links: a copy takes more room and works as well.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::CrossesDevices
-                    | io::ErrorKind::TooManyLinks
-                    | io::ErrorKind::Unsupported
-            ) =>
-        {
-            let mut from = fs_err::File::open(original)
-                .map_err(|source| UnpackError::file("open", original, source))?;
-            let mut to = create_file(link, attributes)?;
-            io::copy(&mut from, &mut to)
-                .map_err(|source| UnpackError::file("write", link, source))?;
-            // Reading has moved the access time of the original.
-            for file in [&from, &to] {
-                finish_file(file, attributes)?;
-            }
-            Ok(())
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            tracing::debug!("no link at {}: {error}", link.display());
+            copy_instead(original, link, attributes)
         }
         result => result.map_err(|source| UnpackError::file("create the link", link, source)),
     }
+}
+
+/// Two file systems, or one without links (FAT), which every platform has another error for: a copy takes more room
+/// and works as well.
+fn copy_instead(original: &Path, link: &Path, attributes: Attributes) -> Result<(), UnpackError> {
+    let mut from = fs_err::File::open(original)
+        .map_err(|source| UnpackError::file("open", original, source))?;
+    let mut to = create_file(link, attributes)?;
+    io::copy(&mut from, &mut to).map_err(|source| UnpackError::file("write", link, source))?;
+    finish_file(&to, attributes)?;
+    // Reading has moved the access time of the original. Windows sets no times through a file that is open for reading.
+    let modified = FileTime::from_system_time(attributes.modified);
+    filetime::set_file_times(original, UNPACKED_ATIME.into(), modified)
+        .map_err(|source| UnpackError::file("set the times of", original, source))
 }
 
 /// Creates a symlink at `link` that says `target`, which has `/` between its parts.
@@ -184,5 +182,43 @@ fn symlink(target: &str, link: &Path, to_directory: bool) -> io::Result<()> {
         fs_err::os::windows::fs::symlink_dir(target, link)
     } else {
         fs_err::os::windows::fs::symlink_file(target, link)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_in_place_of_a_link_leaves_both_as_if_nobody_had_read_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let (original, link) = (directory.path().join("a"), directory.path().join("b"));
+        let attributes = Attributes {
+            mode: 0o644,
+            modified: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000),
+        };
+        write_file(&original, b"text", attributes).unwrap();
+        copy_instead(&original, &link, attributes).unwrap();
+        for path in [&original, &link] {
+            let found = fs_err::metadata(path).unwrap();
+            assert_eq!(found.modified().unwrap(), attributes.modified);
+            assert_eq!(found.accessed().unwrap(), UNPACKED_ATIME);
+            assert_eq!(fs_err::read(path).unwrap(), b"text");
+        }
+    }
+
+    #[test]
+    fn a_link_never_takes_the_place_of_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (original, link) = (directory.path().join("a"), directory.path().join("b"));
+        let attributes = Attributes {
+            mode: 0o644,
+            modified: SystemTime::UNIX_EPOCH,
+        };
+        write_file(&original, b"new", attributes).unwrap();
+        write_file(&link, b"old", attributes).unwrap();
+        create_hard_link(&original, &link, attributes).unwrap_err();
+        copy_instead(&original, &link, attributes).unwrap_err();
+        assert_eq!(fs_err::read(&link).unwrap(), b"old");
     }
 }

@@ -30,15 +30,26 @@ pub fn physical(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Windows canonicalizes to `\\?\C:\…`, which Cargo and compilers neither print nor always take.
+/// Windows canonicalizes to `\\?\C:\…` and `\\?\UNC\server\…`, which Cargo and compilers neither print nor always take.
 pub fn without_verbatim_prefix(path: PathBuf) -> PathBuf {
-    if cfg!(windows)
-        && let Some(plain) = path.to_str().and_then(|text| text.strip_prefix(r"\\?\"))
-        && plain.as_bytes().get(1) == Some(&b':')
-    {
-        return PathBuf::from(plain);
+    if !cfg!(windows) {
+        return path;
     }
-    path
+    match path.to_str().and_then(plain_windows_path) {
+        Some(plain) => PathBuf::from(plain),
+        None => path,
+    }
+}
+
+/// The same path without the prefix of verbatim ones, if it has it and can do without.
+fn plain_windows_path(path: &str) -> Option<String> {
+    let rest = path.strip_prefix(r"\\?\")?;
+    if let Some(share) = rest.strip_prefix(r"UNC\") {
+        return Some(format!(r"\\{share}"));
+    }
+    // Volumes by their number and devices have no other name.
+    matches!(rest.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+        .then(|| rest.to_owned())
 }
 
 /// CARGO_HOME as Cargo has it, absolute: a relative one is relative to `cwd`, links are kept. `None` if neither
@@ -101,6 +112,26 @@ mod tests {
     #[case("/a/b", "/", "../..")]
     fn ways_go_up_and_down(#[case] base: &str, #[case] path: &str, #[case] way: &str) {
         assert_eq!(relative_text(Path::new(base), Path::new(path)), way);
+    }
+
+    #[rstest::rstest]
+    #[case(r"\\?\C:\work\p", Some(r"C:\work\p"))]
+    #[case(r"\\?\UNC\server\share\p", Some(r"\\server\share\p"))]
+    #[case(r"\\?\Volume{b75e2c83-0000-0000-0000-602f00000000}\p", None)]
+    #[case(r"\\.\COM1", None)]
+    #[case(r"C:\work", None)]
+    fn windows_verbatim_paths_lose_their_prefix_where_they_can(
+        #[case] path: &str,
+        #[case] plain: Option<&str>,
+    ) {
+        assert_eq!(plain_windows_path(path).as_deref(), plain);
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn there_is_no_way_to_another_drive() {
+        let way = relative_text(Path::new(r"C:\work\p"), Path::new(r"D:\cargo"));
+        assert_eq!(way, r"D:\cargo");
     }
 
     #[test]
