@@ -123,11 +123,11 @@ pub struct CommonArguments {
     #[arg(long, value_name = "LINES", default_value = ".")]
     pub workspaces: String,
 
-    /// Which tiers to use: a list of registry, deps, workspace, tools, extra.
+    /// Which tiers to use: a list of registry, deps, workspace, sccache, tools, extra.
     #[arg(
         long,
         value_name = "TIERS",
-        default_value = "registry,deps,workspace,tools,extra"
+        default_value = "registry,deps,workspace,sccache,tools,extra"
     )]
     pub tiers: String,
 
@@ -143,6 +143,15 @@ pub struct CommonArguments {
     /// they declare nothing or show signs of reading git, the clock or undeclared variables, `always`, or `never`.
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub build_scripts: String,
+
+    /// Whether to compile through sccache: `auto` if it is on PATH, `true`, `false`, or the path of a program.
+    #[arg(
+        long,
+        value_name = "SCCACHE",
+        env = "HOTCRATE_SCCACHE",
+        default_value = "auto"
+    )]
+    pub sccache: String,
 
     /// A name that stands in the key in place of workflow, job and matrix.
     #[arg(long, value_name = "NAME", default_value = "")]

@@ -58,6 +58,8 @@ pub enum Contents {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sources: Option<Box<SourceManifest>>,
     },
+    /// Objects of sccache, by name.
+    Sccache(Vec<String>),
     /// Tools, with their records.
     Tools(Vec<Tool>),
     /// Directories, as the user listed them.

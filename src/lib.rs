@@ -13,6 +13,7 @@
 //!                              ├─▶ place     putting in place, all or nothing
 //!                              ├─▶ store     where entries live
 //!                              ├─▶ inventory what a repository holds, and what to delete  [pure]
+//!                              ├─▶ sccache   a wrapper around the compiler, and its server
 //!                              └─▶ report    what people are told                          [pure]
 //! ```
 //!
@@ -44,6 +45,7 @@ pub mod prune;
 pub mod rebuild;
 pub mod report;
 pub mod runner;
+pub mod sccache;
 pub mod settings;
 pub mod state;
 pub mod store;

@@ -14,6 +14,7 @@ use crate::{
     environment::Environment,
     freshness::BuildScripts,
     project::{WorkspaceLine, WorkspaceLineError, without_verbatim_prefix},
+    sccache::SccacheSetting,
     tier::{
         TierName,
         extra::{self, ExtraError, ExtraRoots},
@@ -95,6 +96,8 @@ pub struct Settings {
     pub incremental: bool,
     /// When build scripts of restored workspace crates run again.
     pub build_scripts: BuildScripts,
+    /// Whether to use sccache, and which.
+    pub sccache: SccacheSetting,
     /// What stands in for workflow, job and matrix.
     pub shared_key: Option<String>,
     /// What tells this job from others where `shared_key` does not.
@@ -158,6 +161,14 @@ pub enum SettingsError {
     /// None of the rules for build scripts.
     #[error("--build-scripts {value:?} is none of what it takes: auto, always or never")]
     BuildScripts {
+        /// The value as it was given.
+        value: String,
+    },
+    /// No program, and none of the words.
+    #[error(
+        "--sccache {value:?} is none of what it takes: auto, true, false, or the path of a program"
+    )]
+    Sccache {
         /// The value as it was given.
         value: String,
     },
@@ -227,6 +238,7 @@ impl Settings {
             tiers: check_tiers(&arguments.tiers, &arguments.workspace_crates)?,
             incremental: arguments.incremental,
             build_scripts: check_build_scripts(&arguments.build_scripts)?,
+            sccache: check_sccache(&arguments.sccache, current_directory)?,
             shared_key: Some(arguments.shared_key.trim())
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
@@ -337,6 +349,21 @@ fn home(environment: &Environment) -> Option<PathBuf> {
     environment.path(name)
 }
 
+/// A path is told from a misspelt word by its separator.
+fn check_sccache(value: &str, current_directory: &Path) -> Result<SccacheSetting, SettingsError> {
+    match value.trim() {
+        "" | "auto" => Ok(SccacheSetting::Auto),
+        "true" => Ok(SccacheSetting::On),
+        "false" => Ok(SccacheSetting::Off),
+        path if Path::new(path).components().count() > 1 => {
+            Ok(SccacheSetting::At(current_directory.join(path)))
+        }
+        _ => Err(SettingsError::Sccache {
+            value: value.to_owned(),
+        }),
+    }
+}
+
 fn check_save_if(value: &str) -> Result<Option<bool>, SettingsError> {
     match value.trim() {
         "" => Ok(None),
@@ -445,7 +472,7 @@ mod tests {
         insta::assert_snapshot!(refused(&["--store", "s3://bucket"]), @r#"--store "s3://bucket" is no store; it takes auto, actions, dir, or a directory"#);
         insta::assert_snapshot!(refused(&["--max-size", "many"]), @r#"--max-size "many" is not a size; it takes a number and a unit, such as 500MB or 10GiB"#);
         insta::assert_snapshot!(refused(&["--max-size", "0"]), @r#"--max-size "0" is not a size; it takes a number and a unit, such as 500MB or 10GiB"#);
-        insta::assert_snapshot!(refused(&["--tiers", "registry,dependencies"]), @r#"--tiers: unknown tier "dependencies": expected one of registry, deps, workspace, tools, extra"#);
+        insta::assert_snapshot!(refused(&["--tiers", "registry,dependencies"]), @r#"--tiers: unknown tier "dependencies": expected one of registry, deps, workspace, sccache, tools, extra"#);
         insta::assert_snapshot!(refused(&["--save-threshold", "lots"]), @r#"--save-threshold "lots" is not a share; it takes a percentage from 0 to 100"#);
         insta::assert_snapshot!(refused(&["--workspaces", "a\nb -> c -> d"]), @r#"--workspaces: line 2, "b -> c -> d", has more than one `->`; it takes lines of the form DIR or DIR -> TARGET"#);
         insta::assert_snapshot!(refused(&["--cache-directories", "data\n~"]), @"--cache-directories: ~ is the home directory or above it, and not something to cache; it takes directories, one a line, that hold nothing but a cache");

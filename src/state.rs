@@ -20,6 +20,7 @@ use crate::{
     freshness::Listing,
     key::{Digest, KeyPart, Question},
     rebuild::Baseline,
+    sccache::InUse,
     tier::{TierName, tools::ToolsBefore},
 };
 
@@ -49,6 +50,9 @@ pub struct RunState {
     /// What was known of the sources before the job, or why workspace crates are neither restored nor saved; `None` if
     /// they are not cached.
     pub workspace: Option<Result<WorkspaceState, String>>,
+    /// The sccache that the job uses, if its server runs.
+    #[serde(default)]
+    pub sccache: Option<InUse>,
 }
 
 /// What was known of the sources before the job.
@@ -131,6 +135,7 @@ impl RunState {
             access_times_move: BTreeMap::new(),
             baseline: Baseline::default(),
             workspace: None,
+            sccache: None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The user's own command: started, waited for, and its exit status passed on.
 //!
 //! Invariant: for whoever started hotcrate, the command behaves as if it had been started directly: same standard
-//! streams, environment, working directory and exit status, and signals reach it. If signals cannot be passed on, it
+//! streams, working directory and exit status, the same environment but for what makes it use sccache, and signals
+//! reach it. If signals cannot be passed on, it
 //! runs without.
 
 use std::{ffi::OsString, io, process::ExitStatus};
@@ -22,14 +23,18 @@ pub(super) struct Ended {
     pub success: bool,
 }
 
-/// Runs `command` to its end. An error says that it could not be started, with the status to exit with.
-pub(super) fn run_to_end(command: &[OsString]) -> Result<Ended, (u8, io::Error)> {
+/// Runs `command` to its end, with `variables` set besides what is set. An error says that it could not be started, with the status to exit with.
+pub(super) fn run_to_end(
+    command: &[OsString],
+    variables: &[(String, String)],
+) -> Result<Ended, (u8, io::Error)> {
     let Some((program, arguments)) = command.split_first() else {
         let empty = io::Error::new(io::ErrorKind::InvalidInput, "no command was given");
         return Err((STATUS_NOT_FOUND, empty));
     };
     let mut command = user_command(program);
     command.args(arguments);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     // Before the start: a signal between the two would end hotcrate and leave the command without a parent.
     let signals = signals::Forwarding::prepare();
     let mut child = command.spawn().map_err(|error| {

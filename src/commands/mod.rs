@@ -9,6 +9,9 @@ mod restore;
 mod run;
 mod save;
 mod signals;
+mod wrap;
+
+pub use wrap::{is_wrapper, wrap};
 
 use std::path::PathBuf;
 

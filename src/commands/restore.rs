@@ -6,12 +6,14 @@ use crate::{
     engine::Session,
     environment::Environment,
     report::RunReport,
+    sccache::SccacheSetting,
     settings::Settings,
     state,
 };
 
 /// Restores, and writes the state for `hotcrate save`.
 pub(super) fn restore(settings: &Settings, environment: &Environment, console: &Console) -> u8 {
+    let settings = &without_sccache(settings, console);
     let mut report = RunReport::default();
     attempt(
         console,
@@ -35,4 +37,15 @@ pub(super) fn restore(settings: &Settings, environment: &Environment, console: &
         );
     }
     conclude(report, settings, console)
+}
+
+/// There is no build to be told of sccache: a server that nobody asks would be all that came of it.
+fn without_sccache(settings: &Settings, console: &Console) -> Settings {
+    if matches!(settings.sccache, SccacheSetting::On | SccacheSetting::At(_)) {
+        console.note("sccache is left alone: it takes `hotcrate run` to have a command use it");
+    }
+    Settings {
+        sccache: SccacheSetting::Off,
+        ..settings.clone()
+    }
 }

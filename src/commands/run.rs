@@ -13,6 +13,7 @@ use crate::{
     environment::Environment,
     report::RunReport,
     settings::Settings,
+    state::RunState,
 };
 
 /// Runs `command` between a restore and a save. Whatever happens to those, the command runs, and its status counts.
@@ -34,7 +35,7 @@ pub(super) fn run(
             keep_for_doctor(&state, environment, console);
             Some(state)
         },
-        || run_command(command, console),
+        |state| run_command(command, state, console),
         |state, job, report| {
             if let Some(session) = &session {
                 session.save(Some(&state), job, report);
@@ -55,14 +56,14 @@ fn surround<State>(
     console: &Console,
     report: &mut RunReport,
     restore: impl FnOnce(&mut RunReport) -> Option<State>,
-    command: impl FnOnce() -> Ended,
+    command: impl FnOnce(Option<&State>) -> Ended,
     save: impl FnOnce(State, JobResult, &mut RunReport),
 ) -> Ended {
     let state = attempt(console, "going on without the cache", || {
         Ok(restore(report))
     })
     .flatten();
-    let ended = command();
+    let ended = command(state.as_ref());
     if let Some(state) = state {
         let job = if ended.success {
             JobResult::Succeeded
@@ -77,8 +78,10 @@ fn surround<State>(
     ended
 }
 
-fn run_command(command: &[OsString], console: &Console) -> Ended {
-    child::run_to_end(command).unwrap_or_else(|(status, error)| {
+fn run_command(command: &[OsString], state: Option<&RunState>, console: &Console) -> Ended {
+    let sccache = state.and_then(|state| state.sccache.as_ref());
+    let variables = sccache.map_or(&[][..], |sccache| &sccache.variables);
+    child::run_to_end(command, variables).unwrap_or_else(|(status, error)| {
         let program = command.first().map(|program| program.to_string_lossy());
         console.error(&format!(
             "failed to start {}: {error}",
@@ -108,7 +111,7 @@ mod tests {
             &console,
             &mut RunReport::default(),
             |_| -> Option<()> { panic!("oh") },
-            || ENDED,
+            |_| ENDED,
             |(), _, _| unreachable!("nothing was restored"),
         );
         assert_eq!(ended, ENDED);
@@ -125,7 +128,7 @@ mod tests {
             &console,
             &mut RunReport::default(),
             |_| Some(()),
-            || ENDED,
+            |_| ENDED,
             |(), job, _| {
                 assert_eq!(job, JobResult::Failed);
                 panic!("oh");

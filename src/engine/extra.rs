@@ -123,6 +123,9 @@ fn novelty(held: &[String], state: Option<&RunState>) -> Novelty {
 fn directories(facts: &EntryFacts) -> &[String] {
     match &facts.contents {
         Contents::Extra(directories) => directories,
-        Contents::Registry(_) | Contents::Target { .. } | Contents::Tools(_) => &[],
+        Contents::Registry(_)
+        | Contents::Target { .. }
+        | Contents::Sccache(_)
+        | Contents::Tools(_) => &[],
     }
 }

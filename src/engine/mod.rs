@@ -18,9 +18,11 @@ mod session;
 mod sources;
 mod store;
 mod work;
+mod wrapper;
 
 mod extra;
 mod registry;
+mod sccache;
 mod target;
 mod tools;
 mod unit_set;

@@ -98,7 +98,7 @@ fn parts_of(tier: TierName) -> &'static [&'static str] {
     match tier {
         TierName::Registry => &["registry/cache", "registry/index", "git/db"],
         TierName::Tools => &["bin"],
-        TierName::Deps | TierName::Workspace | TierName::Extra => &["."],
+        TierName::Deps | TierName::Workspace | TierName::Sccache | TierName::Extra => &["."],
     }
 }
 

@@ -120,7 +120,10 @@ fn restored_records(state: Option<&RunState>, root: &RelativePath) -> Vec<UnitRe
         .filter_map(|tier| state?.restored.get(&tier))
         .filter_map(|entry| match &entry.facts.contents {
             Contents::Target { units, .. } => Some(units),
-            Contents::Registry(_) | Contents::Tools(_) | Contents::Extra(_) => None,
+            Contents::Registry(_)
+            | Contents::Sccache(_)
+            | Contents::Tools(_)
+            | Contents::Extra(_) => None,
         })
         .flatten()
         .filter(|(name, _)| name == root)

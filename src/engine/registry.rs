@@ -114,7 +114,10 @@ impl RegistryWork<'_> {
 fn names(facts: &EntryFacts) -> &[String] {
     match &facts.contents {
         Contents::Registry(names) => names,
-        Contents::Target { .. } | Contents::Tools(_) | Contents::Extra(_) => &[],
+        Contents::Target { .. }
+        | Contents::Sccache(_)
+        | Contents::Tools(_)
+        | Contents::Extra(_) => &[],
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     tools::ToolsWork,
     work::TierWork,
     workspace::WorkspaceWork,
+    wrapper::Wrapper,
 };
 use crate::{
     archive::budget::ByteBudget,
@@ -29,7 +30,7 @@ use crate::{
     entry::Contents,
     environment::Environment,
     fail_open::{self, Trouble},
-    key::{JobIdentity, KeyFacts, Question},
+    key::{Fact, JobIdentity, KeyFacts, KeyPart, PartName, Question},
     place,
     policy::{JobStatus, Novelty, Place, SaveContext, SaveDecision, SkipReason, decide_save},
     project::{self, Project, Request},
@@ -75,6 +76,7 @@ pub struct Session<'run> {
     project: Project,
     facts: KeyFacts,
     extra: ExtraRoots,
+    wrapper: Wrapper<'run>,
     github: Option<GitHubContext>,
     now_seconds: u64,
 }
@@ -100,6 +102,7 @@ impl<'run> Session<'run> {
         let mut facts = project.key_facts(environment, &settings.env_vars, job);
         facts.prefix.clone_from(&settings.job_names.prefix);
         Ok(Self {
+            wrapper: Wrapper::choose(settings, &project, environment, console),
             store: open_store(settings, environment, console, &project, github.as_ref())?,
             budget: ByteBudget::new(ByteBudget::DEFAULT_BYTES),
             threads: thread::available_parallelism().map_or(1, NonZeroUsize::get),
@@ -121,6 +124,10 @@ impl<'run> Session<'run> {
     pub fn restore(&self, report: &mut RunReport) -> RunState {
         let deadline = Deadline::after(self.settings.restore_timeout, RESTORE_TIMEOUT);
         let mut state = RunState::new(&self.settings.project, SystemTime::now());
+        let builds = !self.settings.lookup_only;
+        if builds && self.settings.tiers.contains(&TierName::Sccache) {
+            self.wrapper.make_ready();
+        }
         for root in self.roots() {
             if let Err(error) = place::remove_stale(&root) {
                 let detail = format!("stale staging stays: {error}");
@@ -155,6 +162,7 @@ impl<'run> Session<'run> {
         } else {
             Basis::Directory
         };
+        state.sccache = self.wrapper.start();
         state.started_at = SystemTime::now();
         state
     }
@@ -210,9 +218,17 @@ impl<'run> Session<'run> {
         report
     }
 
+    /// Asks sccache what it did, if `state` says that it is in use, and stops its server. A save does so itself.
+    pub fn stop_sccache(&self, state: Option<&RunState>, report: &mut RunReport) {
+        self.wrapper
+            .recall(state.and_then(|state| state.sccache.as_ref()));
+        self.wrapper.finish(report);
+    }
+
     /// Saves every tier in use that has something new. `state` is what the restore left, if there was one.
     pub fn save(&self, state: Option<&RunState>, job: JobResult, report: &mut RunReport) {
         let deadline = Deadline::after(self.settings.save_timeout, SAVE_TIMEOUT);
+        self.stop_sccache(state, report);
         let judged = fail_open::attempt("target directories not read", || {
             let roots = reading::read_roots(self, state)?;
             report.units = rebuilt::units_report(self, &roots, state);
@@ -315,6 +331,21 @@ impl<'run> Session<'run> {
         self.github.as_ref()?.run_id.as_deref()
     }
 
+    /// The last part of the key of an entry that belongs to this run: by run and attempt, or by the time outside CI.
+    fn generation(&self) -> KeyPart {
+        let of_run = self.github.as_ref().and_then(|github| {
+            let run = Fact::new("run", github.run_id.as_ref()?);
+            let attempt = github.run_attempt.as_deref().unwrap_or("1");
+            Some(vec![run, Fact::new("attempt", attempt)])
+        });
+        let by_time = || {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH);
+            let nanoseconds = since.map_or(0, |since| since.as_nanos());
+            vec![Fact::new("time", nanoseconds.to_string())]
+        };
+        KeyPart::new(PartName::Generation, of_run.unwrap_or_else(by_time))
+    }
+
     /// The time at which this run began, in seconds since 1970.
     pub(super) fn now_seconds(&self) -> u64 {
         self.now_seconds
@@ -362,6 +393,10 @@ impl<'run> Session<'run> {
             }),
             TierName::Deps => Box::new(self.target_work(tier, judged)),
             TierName::Workspace => Box::new(WorkspaceWork::new(self.target_work(tier, judged))),
+            TierName::Sccache => {
+                let threshold = self.settings.save_threshold;
+                Box::new(self.wrapper.work(self.generation(), threshold))
+            }
             TierName::Tools => Box::new(ToolsWork {
                 cargo_home: self.project.cargo_home.clone(),
                 lock_wait: self.lock_wait,
@@ -392,6 +427,10 @@ impl<'run> Session<'run> {
             TierName::Registry => Ok(self.facts.registry()),
             TierName::Deps => self.facts.deps().map_err(|error| error.to_string()),
             TierName::Workspace => self.workspace_question_of_plan(),
+            TierName::Sccache => match self.wrapper.refusal() {
+                Some(reason) => Err(reason),
+                None => self.facts.sccache().map_err(|error| error.to_string()),
+            },
             TierName::Tools => Ok(self.facts.tools()),
             TierName::Extra if self.extra.roots.is_empty() => {
                 Err("no directories are listed".to_owned())
@@ -414,6 +453,7 @@ impl<'run> Session<'run> {
             .chain(targets)
             .chain(extra)
             .cloned()
+            .chain(self.wrapper.objects())
             .collect()
     }
 }

@@ -236,7 +236,9 @@ pub(super) fn records_of<'facts>(
 ) -> impl Iterator<Item = &'facts UnitRecord> {
     let units = match &facts.contents {
         Contents::Target { units, .. } => units.as_slice(),
-        Contents::Registry(_) | Contents::Tools(_) | Contents::Extra(_) => &[],
+        Contents::Registry(_) | Contents::Sccache(_) | Contents::Tools(_) | Contents::Extra(_) => {
+            &[]
+        }
     };
     let root = root.clone();
     units
@@ -246,7 +248,7 @@ pub(super) fn records_of<'facts>(
 }
 
 /// A share as whole percents, rounded down.
-fn percent(share: f64) -> u8 {
+pub(super) fn percent(share: f64) -> u8 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -88,7 +88,10 @@ impl TierWork for ToolsWork {
 fn tools(facts: &EntryFacts) -> &[Tool] {
     match &facts.contents {
         Contents::Tools(tools) => tools,
-        Contents::Registry(_) | Contents::Target { .. } | Contents::Extra(_) => &[],
+        Contents::Registry(_)
+        | Contents::Target { .. }
+        | Contents::Sccache(_)
+        | Contents::Extra(_) => &[],
     }
 }
 

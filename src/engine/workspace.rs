@@ -319,7 +319,9 @@ pub(super) fn manifest_of(facts: &EntryFacts) -> anyhow::Result<&SourceManifest>
 pub(super) fn interface_of(facts: &EntryFacts) -> Option<Digest> {
     match &facts.contents {
         Contents::Target { interface, .. } => Some(*interface),
-        Contents::Registry(_) | Contents::Tools(_) | Contents::Extra(_) => None,
+        Contents::Registry(_) | Contents::Sccache(_) | Contents::Tools(_) | Contents::Extra(_) => {
+            None
+        }
     }
 }
 

@@ -7,11 +7,14 @@ use crate::tier::TierName;
 
 /// The parts that a tier's key has, in their order. The head of [`super::recipe`] says what enters them.
 pub fn part_names(tier: TierName) -> &'static [PartName] {
-    use PartName::{Env, Interface, Job, List, Lock, Packages, Platform, Set, Toolchain, Tree};
+    use PartName::{
+        Env, Generation, Interface, Job, List, Lock, Packages, Platform, Set, Toolchain, Tree,
+    };
     match tier {
         TierName::Registry => &[Packages, Set],
         TierName::Deps => &[Platform, Toolchain, Env, Job, Lock, Set],
         TierName::Workspace => &[Platform, Toolchain, Env, Job, Interface, Tree],
+        TierName::Sccache => &[Platform, Toolchain, Job, Lock, Generation],
         TierName::Tools => &[Platform, Job, Set],
         TierName::Extra => &[Platform, Job, List, Lock, Set],
     }
@@ -67,7 +70,9 @@ impl ParsedKey {
             TierName::Registry => last,
             // The list of directories is the job's own choice, and one job may have two.
             TierName::Extra => self.count_to(PartName::List),
-            TierName::Deps | TierName::Workspace | TierName::Tools => self.count_to(PartName::Job),
+            TierName::Deps | TierName::Workspace | TierName::Sccache | TierName::Tools => {
+                self.count_to(PartName::Job)
+            }
         };
         self.prefix(count)
     }
@@ -116,6 +121,10 @@ mod tests {
     #[case::registry(
         "hotcrate-v1-registry-11111111-22222222",
         "hotcrate-v1-registry-11111111-"
+    )]
+    #[case::sccache(
+        "hotcrate-v1-sccache-11111111-22222222-33333333-44444444-55555555",
+        "hotcrate-v1-sccache-11111111-22222222-33333333-"
     )]
     #[case::tools(
         "hotcrate-v1-tools-11111111-22222222-33333333",

@@ -33,6 +33,8 @@ pub enum PartName {
     List,
     /// What an entry holds: not known before it is packed.
     Set,
+    /// Which run packed an entry: it holds more than the ones before it, and not something else.
+    Generation,
 }
 
 impl PartName {
@@ -49,6 +51,7 @@ impl PartName {
             Self::Tree => "tree",
             Self::List => "list",
             Self::Set => "set",
+            Self::Generation => "generation",
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Question {
     pub parts: Vec<KeyPart>,
     /// How many of `parts` an acceptable entry must share, counted from the left; restore keys go no further.
     pub least: usize,
-    /// Whether the key has one more part, `set`, which is known only once the entry is packed.
+    /// Whether the key has one more part, `set` or `generation`, which is known only once the entry is packed.
     pub open_ended: bool,
 }
 
@@ -41,10 +41,10 @@ impl Question {
             .collect()
     }
 
-    /// The full key under which an entry is stored; `set` is its last part where the question is open-ended.
-    pub fn full_key(&self, set: Option<&KeyPart>) -> String {
-        match set {
-            Some(set) => format!("{}{}", self.prefix(self.parts.len()), set.digest().short()),
+    /// The full key under which an entry is stored; `last` is its last part where the question is open-ended.
+    pub fn full_key(&self, last: Option<&KeyPart>) -> String {
+        match last {
+            Some(last) => format!("{}{}", self.prefix(self.parts.len()), last.digest().short()),
             None => self.key(),
         }
     }

@@ -21,6 +21,7 @@
 //! | `registry` | packages, *set* | nothing: anything of this project |
 //! | `deps` | platform, toolchain, env, job, lock, *set* | platform, toolchain, env |
 //! | `workspace` | platform, toolchain, env, job, interface, tree | all but tree |
+//! | `sccache` | platform, toolchain, job, lock, *generation* | platform, toolchain |
 //! | `tools` | platform, job, *set* | platform |
 //! | `extra` | platform, job, list, lock, *set* | platform, job, list |
 //!
@@ -157,6 +158,17 @@ impl KeyFacts {
         })
     }
 
+    /// The question of the tier `sccache`. What a flag or a variable changes is in the names of its objects, and so not
+    /// in its key. Fails if the toolchain is unknown.
+    pub fn sccache(&self) -> Result<Question, UnknownToolchain> {
+        Ok(Question {
+            tier: TierName::Sccache,
+            parts: vec![self.platform(), self.toolchain()?, self.job(), self.lock()],
+            least: 2,
+            open_ended: true,
+        })
+    }
+
     /// The question of the tier `tools`.
     pub fn tools(&self) -> Question {
         Question {
@@ -264,6 +276,7 @@ mod tests {
     use proptest::{prelude::*, sample::subsequence};
 
     use super::*;
+    use crate::key::parsed::part_names;
     use crate::key::{Match, ParsedKey, compare};
 
     fn facts() -> KeyFacts {
@@ -321,6 +334,7 @@ mod tests {
             facts
                 .workspace(interface, &tree())
                 .expect("the toolchain is known"),
+            facts.sccache().expect("the toolchain is known"),
             facts.tools(),
             facts.extra(&["a".into(), "b".into()]),
         ]
@@ -339,7 +353,8 @@ mod tests {
         found.join(" ")
     }
 
-    const PLATFORM: &str = "deps/platform workspace/platform tools/platform extra/platform";
+    const PLATFORM: &str =
+        "deps/platform workspace/platform sccache/platform tools/platform extra/platform";
 
     #[rstest::rstest]
     #[case::os(|f: &mut KeyFacts| f.platform.os = "macos".into(), PLATFORM)]
@@ -351,17 +366,17 @@ mod tests {
     #[case::cargo_home(|f: &mut KeyFacts| f.cargo_home = "/root/.cargo".into(), PLATFORM)]
     #[case::checkout(|f: &mut KeyFacts| f.locations[0].value = "/elsewhere".into(), "workspace/platform")]
     #[case::target_directory(|f: &mut KeyFacts| f.locations[1].value = "/elsewhere".into(), "workspace/platform")]
-    #[case::release(|f: &mut KeyFacts| compiler(f).release = "1.94.0".into(), "deps/toolchain workspace/toolchain")]
-    #[case::commit(|f: &mut KeyFacts| compiler(f).commit_hash = "0".into(), "deps/toolchain workspace/toolchain")]
-    #[case::host(|f: &mut KeyFacts| compiler(f).host = "x".into(), "deps/toolchain workspace/toolchain")]
-    #[case::build(|f: &mut KeyFacts| compiler(f).summary = "x".into(), "deps/toolchain workspace/toolchain")]
-    #[case::targets(|f: &mut KeyFacts| targets(f).truncate(1), "deps/toolchain workspace/toolchain")]
+    #[case::release(|f: &mut KeyFacts| compiler(f).release = "1.94.0".into(), "deps/toolchain workspace/toolchain sccache/toolchain")]
+    #[case::commit(|f: &mut KeyFacts| compiler(f).commit_hash = "0".into(), "deps/toolchain workspace/toolchain sccache/toolchain")]
+    #[case::host(|f: &mut KeyFacts| compiler(f).host = "x".into(), "deps/toolchain workspace/toolchain sccache/toolchain")]
+    #[case::build(|f: &mut KeyFacts| compiler(f).summary = "x".into(), "deps/toolchain workspace/toolchain sccache/toolchain")]
+    #[case::targets(|f: &mut KeyFacts| targets(f).truncate(1), "deps/toolchain workspace/toolchain sccache/toolchain")]
     #[case::env_value(|f: &mut KeyFacts| f.env[0].value = "sha256:3".into(), "deps/env workspace/env")]
     #[case::env_name(|f: &mut KeyFacts| f.env[0].label = "CXX".into(), "deps/env workspace/env")]
-    #[case::job(|f: &mut KeyFacts| f.job = JobIdentity::Shared("x".into()), "deps/job workspace/job tools/job extra/job")]
-    #[case::package(|f: &mut KeyFacts| f.packages[0].value = "2.8.2 crates.io 0".into(), "registry/packages deps/lock extra/lock")]
-    #[case::one_version(|f: &mut KeyFacts| drop(f.packages.pop()), "registry/packages deps/lock extra/lock")]
-    #[case::setting(|f: &mut KeyFacts| f.settings[0].value = "{}".into(), "deps/lock extra/lock")]
+    #[case::job(|f: &mut KeyFacts| f.job = JobIdentity::Shared("x".into()), "deps/job workspace/job sccache/job tools/job extra/job")]
+    #[case::package(|f: &mut KeyFacts| f.packages[0].value = "2.8.2 crates.io 0".into(), "registry/packages deps/lock sccache/lock extra/lock")]
+    #[case::one_version(|f: &mut KeyFacts| drop(f.packages.pop()), "registry/packages deps/lock sccache/lock extra/lock")]
+    #[case::setting(|f: &mut KeyFacts| f.settings[0].value = "{}".into(), "deps/lock sccache/lock extra/lock")]
     fn each_fact_changes_exactly_the_parts_that_it_should(
         #[case] change: fn(&mut KeyFacts),
         #[case] expected: &str,
@@ -390,7 +405,10 @@ mod tests {
                     .iter()
                     .map(|part| part.name.as_str())
                     .collect();
-                let set = if question.open_ended { "-set" } else { "" };
+                let set = match part_names(question.tier).last() {
+                    Some(last) if question.open_ended => format!("-{}", last.as_str()),
+                    _ => String::new(),
+                };
                 format!(
                     "{}: {}{set}, at least ({})",
                     question.tier,
@@ -403,6 +421,7 @@ mod tests {
         registry: packages-set, at least ()
         deps: platform-toolchain-env-job-lock-set, at least (platform-toolchain-env)
         workspace: platform-toolchain-env-job-interface-tree, at least (platform-toolchain-env-job-interface)
+        sccache: platform-toolchain-job-lock-generation, at least (platform-toolchain)
         tools: platform-job-set, at least (platform)
         extra: platform-job-list-lock-set, at least (platform-job-list)
         ");
@@ -416,6 +435,7 @@ mod tests {
         hotcrate-v1-registry-9c8b897e-
         hotcrate-v1-deps-dc267d6a-9eb8716d-b3677fde-7fd7787e-05b6b3bc-
         hotcrate-v1-workspace-8a153bf4-9eb8716d-b3677fde-7fd7787e-06eba26c-ca6f0582
+        hotcrate-v1-sccache-dc267d6a-9eb8716d-7fd7787e-05b6b3bc-
         hotcrate-v1-tools-dc267d6a-7fd7787e-
         hotcrate-v1-extra-dc267d6a-7fd7787e-e265ed11-05b6b3bc-
         ");
@@ -441,7 +461,8 @@ mod tests {
     #[test]
     fn every_key_is_read_back_into_the_parts_that_it_was_made_of() {
         for question in questions(&facts()) {
-            let set = KeyPart::new(PartName::Set, [Fact::new("entry", "1")]);
+            let last = part_names(question.tier).last().expect("a key has parts");
+            let set = KeyPart::new(*last, [Fact::new("entry", "1")]);
             let set = question.open_ended.then_some(&set);
             let parsed = ParsedKey::parse(&question.full_key(set)).expect("it is a key");
             let parts: Vec<_> = question
@@ -488,7 +509,7 @@ mod tests {
             more.packages.push(Fact::new(format!("package x{name}"), version));
             prop_assert_eq!(
                 differing(&facts(), &more),
-                "registry/packages deps/lock extra/lock"
+                "registry/packages deps/lock sccache/lock extra/lock"
             );
         }
     }

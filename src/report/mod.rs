@@ -7,6 +7,8 @@ mod plan;
 mod summary;
 mod text;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::tier::TierName;
@@ -168,6 +170,40 @@ pub struct UnitsReport {
     pub seconds_spared: Option<f64>,
 }
 
+/// What sccache did during the job, by its own account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SccacheReport {
+    /// Its version.
+    pub version: String,
+    /// Compilations that came from its cache.
+    pub hits: u64,
+    /// Compilations that were looked for there, and not found.
+    pub misses: u64,
+    /// Compilations of a kind that it does not cache.
+    pub not_cacheable: u64,
+    /// How many of those there were for each reason, in its own words.
+    pub reasons: BTreeMap<String, u64>,
+    /// Compilations that were added to the cache.
+    pub written: u64,
+    /// How often the cache failed: to answer, to be read, to be written, or in time.
+    pub errors: u64,
+    /// Compilations that were done without it, because it failed.
+    pub fell_back: u64,
+    /// Why these counts are not the whole job's, if they are not.
+    pub note: Option<String>,
+}
+
+impl SccacheReport {
+    /// Of an sccache of that version that did not say what it did.
+    pub fn unknown(version: &str, why: String) -> Self {
+        Self {
+            version: version.to_owned(),
+            note: Some(why),
+            ..Self::default()
+        }
+    }
+}
+
 /// Everything that one run of hotcrate did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
@@ -177,6 +213,8 @@ pub struct RunReport {
     pub tiers: Vec<TierReport>,
     /// The units.
     pub units: UnitsReport,
+    /// sccache, if the job used it.
+    pub sccache: Option<SccacheReport>,
     /// Everything that was worth a warning.
     pub warnings: Vec<String>,
 }
@@ -187,6 +225,7 @@ impl Default for RunReport {
             schema: SCHEMA,
             tiers: Vec::new(),
             units: UnitsReport::default(),
+            sccache: None,
             warnings: Vec::new(),
         }
     }

@@ -1,11 +1,13 @@
 //! A report as lines of text, for logs and terminals.
 
+use std::cmp::Reverse;
+
 use bytesize::ByteSize;
 use jiff::SignedDuration;
 
 use super::{
-    RebuildCause, RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport, TierReport,
-    UnitsReport,
+    RebuildCause, RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport, SccacheReport,
+    TierReport, UnitsReport,
 };
 use crate::{rebuild, tier::TierName};
 
@@ -68,15 +70,18 @@ pub fn render_lines(report: &RunReport) -> Vec<String> {
         .collect();
     lines.extend(units_line(report));
     lines.extend(render_causes(&report.units));
+    lines.extend(report.sccache.as_ref().map(sccache_line));
     lines
 }
 
-/// `extra` is for those who list directories: others need not hear of it.
+/// `extra` is for those who list directories and `sccache` for those who have it: others need not hear of them. Where
+/// one is left out that was asked for, a note says so.
 pub(super) fn is_unasked(report: &TierReport) -> bool {
-    let skipped = |outcome: Option<RestoreOutcome>| {
-        outcome.is_none_or(|outcome| outcome == RestoreOutcome::Skipped)
-    };
-    report.tier == TierName::Extra && skipped(report.restore.as_ref().map(|half| half.outcome))
+    let restore = report.restore.as_ref().map(|half| half.outcome);
+    let save = report.save.as_ref().map(|half| half.outcome);
+    matches!(report.tier, TierName::Extra | TierName::Sccache)
+        && restore.is_none_or(|outcome| outcome == RestoreOutcome::Skipped)
+        && save.is_none_or(|outcome| outcome == SaveOutcome::Skipped)
 }
 
 fn tier_line(report: &TierReport) -> String {
@@ -181,6 +186,40 @@ fn cause_line(cause: &RebuildCause) -> String {
     )
 }
 
+/// `compiler  29 of 33 compilations came from sccache; 35 are not cacheable (bin 17, crate-type 14, incremental 4)`.
+fn sccache_line(report: &SccacheReport) -> String {
+    let asked = report.hits + report.misses;
+    let mut parts = vec![format!(
+        "{} of {asked} compilations came from sccache",
+        report.hits
+    )];
+    if report.not_cacheable > 0 {
+        let mut reasons: Vec<_> = report.reasons.iter().collect();
+        reasons.sort_by_key(|(reason, count)| (Reverse(**count), *reason));
+        let reasons: Vec<_> = reasons
+            .into_iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        let why = if reasons.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", reasons.join(", "))
+        };
+        parts.push(format!("{} are not cacheable{why}", report.not_cacheable));
+    }
+    if report.errors > 0 {
+        parts.push(format!("{} errors", report.errors));
+    }
+    if report.fell_back > 0 {
+        parts.push(format!(
+            "{} went without it, as it failed",
+            report.fell_back
+        ));
+    }
+    parts.extend(report.note.clone());
+    format!("compiler  {}", parts.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +292,33 @@ mod tests {
             units,
             dependents,
         }
+    }
+
+    #[test]
+    fn what_sccache_did_is_told_with_the_commonest_reasons_first() {
+        let mut report = RunReport {
+            sccache: Some(SccacheReport {
+                version: "0.16.0".to_owned(),
+                hits: 29,
+                misses: 4,
+                not_cacheable: 35,
+                reasons: [("crate-type", 14), ("-", 1), ("bin", 20)]
+                    .map(|(reason, count)| (reason.to_owned(), count))
+                    .into(),
+                written: 4,
+                errors: 2,
+                fell_back: 1,
+                note: Some("its server died".to_owned()),
+            }),
+            ..RunReport::default()
+        };
+        report.tier_mut(TierName::Sccache).restore =
+            Some(RestoreReport::new(RestoreOutcome::Skipped, "it is off"));
+        report.tier_mut(TierName::Sccache).save = Some(SaveReport::skipped("it is off"));
+        insta::assert_snapshot!(
+            render_lines(&report).join("\n"),
+            @"compiler  29 of 33 compilations came from sccache; 35 are not cacheable (bin 20, crate-type 14, - 1); 2 errors; 1 went without it, as it failed; its server died"
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ const fn input(name: &'static str, default: &'static str, meaning: Meaning) -> I
 }
 
 /// All inputs: first those that `Swatinem/rust-cache` has as well, with its names and meanings.
-pub const INPUTS: [Input; 34] = [
+pub const INPUTS: [Input; 35] = [
     input("prefix-key", "", Meaning::Own),
     input("shared-key", "", Meaning::Option),
     input("key", "", Meaning::Own),
@@ -59,7 +59,12 @@ pub const INPUTS: [Input; 34] = [
     input("cmd-format", "{0}", Meaning::Own),
     input("mode", "auto", Meaning::Own),
     input("store", "auto", Meaning::Own),
-    input("tiers", "registry,deps,workspace,tools,extra", Meaning::Own),
+    input(
+        "tiers",
+        "registry,deps,workspace,sccache,tools,extra",
+        Meaning::Own,
+    ),
+    input("sccache", "auto", Meaning::Option),
     input("workspace-crates", "auto", Meaning::Option),
     input("incremental", "false", Meaning::Switch),
     input("build-scripts", "auto", Meaning::Option),

@@ -16,6 +16,8 @@ pub enum TierName {
     Deps,
     /// All other compiled units: path packages and vendored sources.
     Workspace,
+    /// The objects of sccache's local disk cache.
+    Sccache,
     /// Binaries that `cargo install` put into CARGO_HOME/bin during the job.
     Tools,
     /// Directories that the user listed.
@@ -24,10 +26,11 @@ pub enum TierName {
 
 impl TierName {
     /// Every tier, in the order of restoring.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Registry,
         Self::Deps,
         Self::Workspace,
+        Self::Sccache,
         Self::Tools,
         Self::Extra,
     ];
@@ -38,6 +41,7 @@ impl TierName {
             Self::Registry => "registry",
             Self::Deps => "deps",
             Self::Workspace => "workspace",
+            Self::Sccache => "sccache",
             Self::Tools => "tools",
             Self::Extra => "extra",
         }
@@ -52,7 +56,7 @@ impl fmt::Display for TierName {
 
 /// A tier name that hotcrate does not know.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown tier {name:?}: expected one of registry, deps, workspace, tools, extra")]
+#[error("unknown tier {name:?}: expected one of registry, deps, workspace, sccache, tools, extra")]
 pub struct UnknownTier {
     /// The name as it was given.
     pub name: String,

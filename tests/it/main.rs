@@ -47,6 +47,8 @@ mod lockfile;
 mod odd_projects;
 #[cfg(unix)]
 mod reasons;
+#[cfg(unix)]
+mod sccache;
 mod sources;
 mod time_limits;
 mod warm_start;

@@ -6,7 +6,7 @@ use rstest::rstest;
 use crate::support::{Sandbox, checkout, fixture};
 
 #[rstest]
-#[case::tier("--tiers", "registry,dependencies", &["dependencies", "registry, deps, workspace, tools, extra"])]
+#[case::tier("--tiers", "registry,dependencies", &["dependencies", "registry, deps, workspace, sccache, tools, extra"])]
 #[case::size("--max-size", "plenty", &["--max-size", "plenty", "10GiB"])]
 #[case::project("--project", "no-such-directory", &["--project", "no-such-directory", "no such directory"])]
 #[case::workspaces("--workspaces", ". -> a -> b", &["--workspaces", ". -> a -> b", "DIR -> TARGET"])]
@@ -14,6 +14,7 @@ use crate::support::{Sandbox, checkout, fixture};
 #[case::the_home("--cache-directories", "~", &["--cache-directories", "~ is the home directory"])]
 #[case::above_the_project("--cache-directories", "..", &["--cache-directories", ".. is"])]
 #[case::time("--restore-timeout", "soon", &["--restore-timeout", "soon", "5m"])]
+#[case::sccache("--sccache", "yes", &["--sccache", "yes", "auto, true, false, or the path"])]
 #[case::saving("--save-if", "sometimes", &["--save-if", "sometimes", "true or false"])]
 #[case::option("--no-such-option", "1", &["--no-such-option"])]
 fn a_wrong_value_is_named_with_what_is_accepted(

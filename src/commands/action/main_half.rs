@@ -84,6 +84,8 @@ fn hand_over(
     console: &Console,
     files: StepFiles,
 ) {
+    let sccache = state.sccache.as_ref();
+    let of_sccache = sccache.map_or_else(Vec::new, |sccache| sccache.variables.clone());
     let handed_over = attempt(console, "nothing will be saved", || {
         let mut handover = Handover::new(state, report.clone());
         handover.report.warnings = console.warnings();
@@ -96,6 +98,9 @@ fn hand_over(
     }
     attempt(console, "not all variables are set", || {
         for (name, value) in &options.variables {
+            files.variable(name, value)?;
+        }
+        for (name, value) in &of_sccache {
             files.variable(name, value)?;
         }
         Ok(())

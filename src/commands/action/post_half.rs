@@ -39,10 +39,30 @@ pub(super) fn run(options: &Options, environment: &Environment, console: &Arc<Co
     };
     let report = match options.mode {
         Mode::Auto => save(options, environment, console, Some(handover)),
-        Mode::Restore | Mode::Save => handover.report,
+        Mode::Restore | Mode::Save => stop_sccache(options, environment, console, handover),
     };
     summarize(&report, environment, console);
     conclude(report, &options.settings, console)
+}
+
+/// Nobody saves in this job, but a server that the restore started is not left behind.
+fn stop_sccache(
+    options: &Options,
+    environment: &Environment,
+    console: &Arc<Console>,
+    handover: Handover,
+) -> RunReport {
+    let Handover {
+        state, mut report, ..
+    } = handover;
+    if state.sccache.is_some() {
+        attempt(console, "sccache goes on running", || {
+            let session = Session::begin(&options.settings, environment, console)?;
+            session.stop_sccache(Some(&state), &mut report);
+            Ok(())
+        });
+    }
+    report
 }
 
 /// A step with `mode: save`.

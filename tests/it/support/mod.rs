@@ -12,6 +12,7 @@ mod published;
 mod report;
 mod run;
 mod sandbox;
+mod sccache;
 mod step;
 mod tree;
 
@@ -27,5 +28,6 @@ pub(crate) use published::{HEXYL, JUST, Published};
 pub(crate) use report::{Report, read_report};
 pub(crate) use run::{Finished, Hotcrate};
 pub(crate) use sandbox::Sandbox;
+pub(crate) use sccache::real_sccache;
 pub(crate) use step::{Step, Stepped};
 pub(crate) use tree::{Tree, staging_under};

@@ -11,6 +11,18 @@ pub(crate) struct Report {
     pub(crate) schema: u32,
     pub(crate) tiers: Vec<Tier>,
     pub(crate) units: Units,
+    pub(crate) sccache: Option<Sccache>,
+}
+
+/// What sccache did.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Sccache {
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    pub(crate) not_cacheable: u64,
+    pub(crate) written: u64,
+    pub(crate) fell_back: u64,
+    pub(crate) note: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,6 +83,13 @@ impl Report {
     /// Whether the report says anything of `tier`.
     pub(crate) fn has_tier(&self, name: &str) -> bool {
         self.tiers.iter().any(|tier| tier.name == name)
+    }
+
+    /// What sccache did.
+    #[track_caller]
+    pub(crate) fn sccache(&self) -> &Sccache {
+        let sccache = self.sccache.as_ref();
+        sccache.unwrap_or_else(|| panic!("the report says nothing of sccache: {self:#?}"))
     }
 
     #[track_caller]

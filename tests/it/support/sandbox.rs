@@ -129,6 +129,8 @@ impl Sandbox {
             .env("CARGO_HOME", self.cargo_home())
             .env("TMPDIR", self.path("tmp"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            // Whether one is on PATH differs from machine to machine: tests that use one say so.
+            .env("HOTCRATE_SCCACHE", "false")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(directory)
             .stdin(Stdio::null());
