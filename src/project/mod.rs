@@ -27,7 +27,7 @@ pub use discover::{DiscoverError, discover};
 pub use manifests::{ManifestError, ManifestFile};
 pub use note::Note;
 pub use paths::{cargo_home, physical, relative_text, without_verbatim_prefix};
-pub use roots::{TargetRole, TargetRoot, nested_targets};
+pub use roots::{TargetRole, TargetRoot};
 pub use tree::{Tree, TreeRequest, read_tree};
 pub use workspace::{Member, Workspace};
 pub use workspace_line::{WorkspaceLine, WorkspaceLineError};

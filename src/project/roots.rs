@@ -1,7 +1,8 @@
 //! Target directories: which a project has, and what they are called in an archive.
 //!
 //! Invariant: a name depends on the project alone, never on where its checkout lies, nor on the order of workspaces;
-//! one directory has one name.
+//! one directory has one name. Target directories of other tools inside of these (`llvm-cov-target`, `miri`) are no roots of
+//! their own: what is built there is found in the outer one, as the profiles of other targets are.
 
 use std::{
     collections::BTreeMap,
@@ -10,19 +11,6 @@ use std::{
 
 use super::paths::{physical, relative_text};
 use crate::{archive::path::RelativePath, key::DigestBuilder};
-
-/// How deep below a target directory other ones are looked for: `target/tests/target` lies two deep.
-const NESTED_DEPTH: usize = 3;
-/// Directories of Cargo's that hold no other target directories, but very many files.
-const NEVER_NESTED: [&str; 7] = [
-    "deps",
-    "build",
-    "examples",
-    "incremental",
-    "doc",
-    "package",
-    ".fingerprint",
-];
 
 /// What Cargo keeps in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,39 +101,6 @@ pub(super) fn origin(project: &Path, workspace: &Path, written: Option<&Path>) -
     }
 }
 
-/// Target directories of other tools inside of `directory`, relative to it: `llvm-cov-target`, `miri`, `tests/target`.
-///
-/// They have a CACHEDIR.TAG of their own. What can't be read is left out.
-pub fn nested_targets(directory: &Path) -> Vec<RelativePath> {
-    let walk = walkdir::WalkDir::new(directory)
-        .min_depth(1)
-        .max_depth(NESTED_DEPTH)
-        .sort_by_file_name();
-    let mut found = Vec::new();
-    let mut entries = walk.into_iter();
-    while let Some(entry) = entries.next() {
-        let Ok(entry) = entry else { continue };
-        if !entry.file_type().is_dir() {
-            continue;
-        }
-        let is_cargos = entry
-            .file_name()
-            .to_str()
-            .is_none_or(|name| NEVER_NESTED.contains(&name));
-        let is_target = !is_cargos && entry.path().join("CACHEDIR.TAG").is_file();
-        if is_target
-            && let Ok(below) = entry.path().strip_prefix(directory)
-            && let Ok(name) = RelativePath::from_native(below)
-        {
-            found.push(name);
-        }
-        if is_cargos || is_target {
-            entries.skip_current_dir();
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,26 +172,5 @@ mod tests {
         let linked = candidate(&base.join("link/target"), TargetRole::Target, ".");
         assert_eq!(names(&name_all(&project, vec![plain])), ["target"]);
         assert_eq!(names(&name_all(&project, vec![linked])), ["target"]);
-    }
-
-    #[test]
-    fn target_directories_of_other_tools_are_found_and_profiles_are_not() {
-        let directory = tempfile::tempdir().expect("there is a temporary directory");
-        for tagged in [
-            "",
-            "llvm-cov-target",
-            "miri",
-            "tests/target",
-            "debug/deps/odd",
-        ] {
-            let path = directory.path().join(tagged);
-            fs_err::create_dir_all(path.join("debug")).expect("it is ours");
-            fs_err::write(path.join("CACHEDIR.TAG"), "").expect("it is ours");
-        }
-        let nested: Vec<_> = nested_targets(directory.path())
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(nested, ["llvm-cov-target", "miri", "tests/target"]);
     }
 }

@@ -56,6 +56,30 @@ fn a_cross_compilation_folder_starts_warm() {
     sandbox.hotcrate(&second).run(&build).success().warm();
 }
 
+/// `cargo llvm-cov` and `cargo miri` build into directories of their own inside of the target directory.
+#[cfg(unix)]
+#[test]
+fn a_target_directory_inside_of_the_target_directory_starts_warm() {
+    let sandbox = Sandbox::new();
+    let script = "cargo build --locked -v && \
+        CARGO_TARGET_DIR=target/llvm-cov-target RUSTFLAGS=-Cdebug-assertions=off cargo build --locked -v";
+    let first = checkout(&sandbox, &fixture("small"), "first");
+    sandbox
+        .hotcrate(&first)
+        .run(&["sh", "-c", script])
+        .success();
+    assert!(first.join("target/llvm-cov-target/CACHEDIR.TAG").is_file());
+    sandbox.empty_cargo_home();
+    let second = checkout(&sandbox, &fixture("small"), "second");
+    let warm = sandbox
+        .hotcrate(&second)
+        .run(&["sh", "-c", script])
+        .success()
+        .warm();
+    assert!(warm.build.compiled_dependencies().is_empty());
+    assert!(second.join("target/llvm-cov-target/CACHEDIR.TAG").is_file());
+}
+
 fn host(sandbox: &Sandbox) -> String {
     let output = sandbox
         .command("rustc", &sandbox.path("home"))
