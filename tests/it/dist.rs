@@ -192,3 +192,33 @@ fn a_binary_stays_listed_only_beside_binaries_of_the_same_sources() {
         "{said}"
     );
 }
+
+#[test]
+fn the_release_pins_what_it_uses_restores_no_cache_and_grants_nothing_by_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows/release.yml");
+    let text = fs_err::read_to_string(path).unwrap();
+    let used: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("uses: "))
+        .collect();
+    assert!(!used.is_empty());
+    for action in used {
+        let (name, version) = action
+            .split_once(" # v")
+            .expect("the version stands beside it");
+        let commit = name.split_once('@').unwrap().1;
+        assert!(
+            commit.len() == 40 && Digest::parse(&commit.repeat(2)[..64]).is_some(),
+            "{action}"
+        );
+        assert!(version.split('.').count() == 3, "{action}");
+        assert!(
+            !name.contains("cache") && !name.contains("hotcrate"),
+            "{action}"
+        );
+    }
+    assert!(
+        text.contains("\npermissions: {}\n"),
+        "each job says what it needs"
+    );
+}
