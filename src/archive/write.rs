@@ -19,6 +19,10 @@ pub const UNPACKED_ATIME: SystemTime = SystemTime::UNIX_EPOCH;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attributes {
     /// Permissions as recorded. The owner may always write: Cargo and the next restore have to.
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "there are no such permissions on Windows")
+    )]
     pub(super) mode: u32,
     pub(super) modified: SystemTime,
 }
