@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use hotcrate::{environment::Environment, key::Digest};
+use hotcrate::key::Digest;
 use sha2::Sha256;
 
 use super::{CacheService, Sandbox};
@@ -20,16 +20,25 @@ const ACCOUNT_KEY: &str =
 const CONTAINER: &str = "actions-cache";
 const SERVICE_VERSION: &str = "2021-10-04";
 
-/// The path `relative` among what was installed; `None`, and a word about it, where it is not.
+/// The program `act`; `None`, and a word about it, where it is not installed.
+#[cfg(target_os = "linux")]
+pub(crate) fn installed_act() -> Option<PathBuf> {
+    tool("act/bin/act")
+}
+
+/// A file of an npm package; `None`, and a word about it, where it is not installed.
 fn installed(relative: &str) -> Option<PathBuf> {
-    let target = Environment::of_process()
-        .path("CARGO_TARGET_DIR")
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
-    let path = target.join("tools/interop/node_modules").join(relative);
+    tool(&format!("interop/node_modules/{relative}"))
+}
+
+/// A file among what `tests/run` installs.
+fn tool(relative: &str) -> Option<PathBuf> {
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools");
+    let path = tools.join(relative);
     if path.exists() {
         return Some(path);
     }
-    say_skipped(&format!("npm's {relative} is not installed"));
+    say_skipped(&format!("{relative} is not installed"));
     None
 }
 

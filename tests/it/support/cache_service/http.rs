@@ -110,8 +110,8 @@ impl Server {
         address: SocketAddr,
         handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind(address).expect("the port is free");
+        let address = listener.local_addr().expect("it is bound");
         let shared = Arc::<Shared>::default();
         let handler: Arc<Handler> = Arc::new(handler);
         let server = Self {
