@@ -301,3 +301,39 @@ fn a_platform_without_a_binary_is_one_notice_and_no_failure() {
     assert_eq!(status, Some(1));
     assert!(said.starts_with("::error "), "{said}");
 }
+
+/// A tag can be moved to other code, a commit cannot. hotcrate's own name is what the reader is to write.
+#[test]
+fn actions_of_others_are_pinned_to_a_commit_with_its_version_beside_it() {
+    let mut texts = vec![("README.md".to_owned(), read("README.md"))];
+    let workflows = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
+    for file in fs::read_dir(workflows).unwrap() {
+        let path = file.unwrap().path();
+        texts.push((
+            path.display().to_string(),
+            fs::read_to_string(path).unwrap(),
+        ));
+    }
+    let mut seen = 0;
+    for (path, text) in &texts {
+        for line in text.lines() {
+            let Some((_, action)) = line.split_once("uses: ") else {
+                continue;
+            };
+            let is_own = ["hotcrate/", "./", "$/"]
+                .iter()
+                .any(|own| action.starts_with(own));
+            if is_own {
+                continue;
+            }
+            seen += 1;
+            let pinned = action.split_once('@').is_some_and(|(_, rest)| {
+                let (commit, version) = rest.split_once(" # ").unwrap_or((rest, ""));
+                let is_hex = |character: char| matches!(character, '0'..='9' | 'a'..='f');
+                commit.len() == 40 && commit.chars().all(is_hex) && version.starts_with('v')
+            });
+            assert!(pinned, "{path}: {line}");
+        }
+    }
+    assert!(seen > 0, "no action of others was seen");
+}
