@@ -1,14 +1,18 @@
 //! The action in workflows, run by `act`: what a user of GitHub gets by the one-line step.
 
-use crate::support::{HOTCRATE, Run, Runner, Sandbox, entries_of_store, git, read_report};
+use crate::support::{CacheService, HOTCRATE, Run, Runner, Sandbox, git, read_report};
 
 /// The inputs of a step, as they stand below `with:`.
 fn with(sandbox: &Sandbox, more: &[&str]) -> String {
-    let store = format!("store: {}", sandbox.store().display());
     let report = format!("report: {}", sandbox.path("report.json").display());
-    [&[store.as_str(), report.as_str()], more]
-        .concat()
-        .join("\n          ")
+    [&[report.as_str()], more].concat().join("\n          ")
+}
+
+/// Keys of the entries of a tier that the service has.
+fn stored(service: &CacheService, tier: &str) -> Vec<String> {
+    let prefix = format!("hotcrate-v1-{tier}-");
+    let keys = service.entries().into_iter().map(|entry| entry.key);
+    keys.filter(|key| key.starts_with(&prefix)).collect()
 }
 
 /// A job `build` with the action in it, and what it says of its outputs.
@@ -34,46 +38,121 @@ fn job(sandbox: &Sandbox, inputs: &[&str]) -> String {
     )
 }
 
+/// The project is built at a path of its own: where act puts a checkout is another place each time, and on GitHub it is
+/// not.
 #[test]
-fn a_second_run_on_main_compiles_no_dependency() {
-    let sandbox = Sandbox::new();
-    let runner = Runner::new(&sandbox, &job(&sandbox, &[]));
+fn a_second_run_on_main_compiles_nothing() {
+    let (sandbox, service) = (Sandbox::new(), CacheService::start());
+    let work = sandbox.path("work");
+    let work = work.display();
+    let inputs = with(&sandbox, &[&format!("project: {work}")]);
+    let jobs = format!(
+        "  build:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: rm -rf {work} && cp -r . {work}
+      - id: hotcrate
+        uses: {HOTCRATE}
+        with:
+          {inputs}
+      - run: |
+          echo HIT=${{{{ steps.hotcrate.outputs.cache-hit }}}}
+          echo WORKSPACE=${{{{ steps.hotcrate.outputs.workspace-outcome }}}}
+          echo INCREMENTAL=$CARGO_INCREMENTAL
+      - run: cargo build --locked -v
+        working-directory: {work}
+"
+    );
+    let runner = Runner::new(&sandbox, &jobs).service(&service, 2);
     let cold = runner.push("main").success();
     assert_eq!(cold.told("build", "HIT"), "false");
-    assert_eq!(cold.told("build", "SUPPORTED"), "true");
-    assert_eq!(cold.told("build", "DEPS"), "miss");
+    assert_eq!(cold.told("build", "WORKSPACE"), "miss");
     assert_eq!(cold.told("build", "INCREMENTAL"), "0");
-    assert_eq!(
-        cold.build("build").compiled_dependencies().len(),
-        4,
-        "{}",
-        cold.log
-    );
-    let report = read_report(&sandbox.path("report.json"));
-    assert_eq!(report.save("deps").outcome, "saved");
+    assert_eq!(cold.build("build").compiled.len(), 6, "{}", cold.log);
+    assert_eq!(cold.annotations("warning"), [""; 0], "{}", cold.log);
 
     sandbox.empty_cargo_home();
     let warm = runner.push("main").success();
     assert_eq!(warm.told("build", "HIT"), "true");
-    assert_eq!(warm.told("build", "DEPS"), "exact");
+    assert_eq!(warm.told("build", "WORKSPACE"), "exact");
+    let build = warm.build("build");
+    assert!(build.compiled.is_empty(), "{}", warm.log);
+    assert_eq!(build.fresh.len(), 6, "{}", warm.log);
+    assert_eq!(warm.annotations("warning"), [""; 0], "{}", warm.log);
+    let report = read_report(&sandbox.path("report.json"));
+    assert_eq!(report.save("deps").outcome, "skipped");
+}
+
+/// act has a service of its own, which others wrote: of version 1.
+#[test]
+fn the_service_of_another_runner_keeps_entries_as_well() {
+    let sandbox = Sandbox::new();
+    let runner = Runner::new(&sandbox, &job(&sandbox, &["tiers: registry,deps"])).service_of_act();
+    let cold = runner.push("main").success();
+    assert_eq!(cold.told("build", "DEPS"), "miss", "{}", cold.log);
+    let report = read_report(&sandbox.path("report.json"));
+    assert_eq!(report.save("deps").outcome, "saved", "{}", cold.log);
+
+    sandbox.empty_cargo_home();
+    let warm = runner.push("main").success();
+    assert_eq!(warm.told("build", "HIT"), "true");
     let build = warm.build("build");
     assert!(build.compiled_dependencies().is_empty(), "{}", warm.log);
     assert_eq!(build.fresh_dependencies().len(), 4, "{}", warm.log);
-    assert_eq!(
-        read_report(&sandbox.path("report.json"))
-            .save("deps")
-            .outcome,
-        "skipped"
+    assert_eq!(warm.annotations("warning"), [""; 0], "{}", warm.log);
+    // Nothing was kept beside it.
+    assert!(!sandbox.path("home/.cache/hotcrate").exists());
+}
+
+#[test]
+fn a_service_that_dies_between_restore_and_save_is_one_warning() {
+    let (sandbox, service) = (Sandbox::new(), CacheService::start());
+    let inputs = with(&sandbox, &["tiers: registry,deps"]);
+    let (restored, dead) = (sandbox.path("restored"), sandbox.path("dead"));
+    let jobs = format!(
+        "  build:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: {HOTCRATE}
+        with:
+          {inputs}
+      - run: |
+          touch {}
+          until [ -e {} ]; do sleep 0.05; done
+      - run: cargo build --locked -v
+",
+        restored.display(),
+        dead.display()
     );
-    assert_eq!(warm.annotations("warning"), [""; 0]);
+    let runner = Runner::new(&sandbox, &jobs).service(&service, 2);
+    let run = std::thread::scope(|scope| {
+        let run = scope.spawn(|| runner.push("main"));
+        while !restored.exists() && !run.is_finished() {
+            std::thread::yield_now();
+        }
+        service.die();
+        fs_err::write(&dead, "").unwrap();
+        run.join().unwrap()
+    });
+    let run = run.success();
+    assert_eq!(run.build("build").compiled_dependencies().len(), 4);
+    let warnings = run.annotations("warning");
+    assert_eq!(warnings.len(), 1, "{}", run.log);
+    assert!(
+        warnings[0].starts_with("registry not saved: "),
+        "{warnings:?}"
+    );
 }
 
 #[test]
 fn a_pull_request_restores_the_entry_of_main_and_saves_nothing() {
-    let sandbox = Sandbox::new();
-    let runner = Runner::new(&sandbox, &job(&sandbox, &[]));
+    let (sandbox, service) = (Sandbox::new(), CacheService::start());
+    let runner = Runner::new(&sandbox, &job(&sandbox, &[])).service(&service, 2);
     runner.push("main").success();
-    let stored = entries_of_store(&sandbox.store(), None);
+    let before = service.entries().len();
+    assert_ne!(before, 0);
 
     sandbox.empty_cargo_home();
     git(
@@ -101,7 +180,7 @@ fn a_pull_request_restores_the_entry_of_main_and_saves_nothing() {
             save.reason()
         );
     }
-    assert_eq!(entries_of_store(&sandbox.store(), None), stored);
+    assert_eq!(service.entries().len(), before);
 }
 
 #[test]
@@ -120,8 +199,8 @@ fn a_platform_without_a_binary_goes_on_with_one_notice() {
 
 #[test]
 fn dependabot_gets_the_entry_of_main_and_compiles_only_what_its_bump_changed() {
-    let sandbox = Sandbox::new();
-    let runner = Runner::new(&sandbox, &job(&sandbox, &[]));
+    let (sandbox, service) = (Sandbox::new(), CacheService::start());
+    let runner = Runner::new(&sandbox, &job(&sandbox, &[])).service(&service, 2);
     let repository = &runner.repository;
     let set_itoa = |version: &str| {
         sandbox.cargo(
@@ -168,7 +247,7 @@ fn dependabot_gets_the_entry_of_main_and_compiles_only_what_its_bump_changed() {
 /// The legs run one after the other, each with an empty CARGO_HOME, as on machines of their own.
 #[test]
 fn the_legs_of_a_matrix_keep_their_builds_apart_and_share_the_registry() {
-    let sandbox = Sandbox::new();
+    let (sandbox, service) = (Sandbox::new(), CacheService::start());
     let inputs = with(&sandbox, &[]);
     let jobs = format!(
         "  build:
@@ -190,7 +269,7 @@ fn the_legs_of_a_matrix_keep_their_builds_apart_and_share_the_registry() {
       - run: cargo build --locked -v ${{{{ matrix.flags }}}}
 "
     );
-    let runner = Runner::new(&sandbox, &jobs);
+    let runner = Runner::new(&sandbox, &jobs).service(&service, 2);
     let cold = runner.push("main").success();
     let outcomes = |run: &Run, name: &str| {
         let told = ["build-1", "build-2"].map(|leg| run.told(leg, name).to_owned());
@@ -209,7 +288,7 @@ fn the_legs_of_a_matrix_keep_their_builds_apart_and_share_the_registry() {
         "{}",
         cold.log
     );
-    let stored = |tier| entries_of_store(&sandbox.store(), Some(tier)).len();
+    let stored = |tier| stored(&service, tier).len();
     assert_eq!((stored("registry"), stored("deps")), (1, 2));
 
     let warm = runner.push("main").success();
@@ -224,7 +303,7 @@ fn the_legs_of_a_matrix_keep_their_builds_apart_and_share_the_registry() {
 
 #[test]
 fn what_was_built_before_a_test_fails_is_kept_by_a_step_that_saves() {
-    let sandbox = Sandbox::new();
+    let (sandbox, service) = (Sandbox::new(), CacheService::start());
     let inputs = with(&sandbox, &[]);
     let jobs = format!(
         "  build:
@@ -244,7 +323,7 @@ fn what_was_built_before_a_test_fails_is_kept_by_a_step_that_saves() {
       - run: exit 1
 "
     );
-    let runner = Runner::new(&sandbox, &jobs);
+    let runner = Runner::new(&sandbox, &jobs).service(&service, 1);
     let failed = runner.push("main");
     assert!(!failed.succeeded, "{}", failed.log);
     assert_eq!(failed.told("build", "SAVED"), "saved");

@@ -11,7 +11,7 @@ use std::{
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use super::{Build, Sandbox, checkout, copy_tree, fixture};
+use super::{Build, CacheService, Sandbox, checkout, copy_tree, fixture, token};
 
 /// What a user writes.
 pub(crate) const HOTCRATE: &str = "hotcrate/hotcrate@v1";
@@ -26,7 +26,17 @@ pub(crate) struct Runner<'a> {
     sandbox: &'a Sandbox,
     pub(crate) repository: PathBuf,
     action: PathBuf,
-    variables: Vec<(String, String)>,
+    service: Service<'a>,
+}
+
+/// Which cache service the runner hands down.
+enum Service<'a> {
+    /// None: entries stay on the machine.
+    None,
+    /// That of the tests, in version 1 or 2.
+    Ours(&'a CacheService, u32),
+    /// The one that act has, of version 1.
+    Acts,
 }
 
 impl<'a> Runner<'a> {
@@ -42,7 +52,7 @@ impl<'a> Runner<'a> {
             sandbox,
             repository: checkout(sandbox, &source, "repository"),
             action: render(sandbox),
-            variables: Vec::new(),
+            service: Service::None,
         }
     }
 
@@ -72,10 +82,15 @@ impl<'a> Runner<'a> {
         self.start("pull_request", &payload)
     }
 
-    /// Sets a variable of the runner's.
-    #[expect(dead_code, reason = "for the protocol tests")]
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.to_owned(), value.to_owned()));
+    /// Hands `service` down, in version 1 or 2.
+    pub(crate) fn service(mut self, service: &'a CacheService, version: u32) -> Self {
+        self.service = Service::Ours(service, version);
+        self
+    }
+
+    /// Hands down the service that act has.
+    pub(crate) fn service_of_act(mut self) -> Self {
+        self.service = Service::Acts;
         self
     }
 
@@ -87,7 +102,7 @@ impl<'a> Runner<'a> {
         let mut act = self.sandbox.command(act(), &self.repository);
         act.arg(event)
             .args(["-P", "ubuntu-latest=-self-hosted", "--action-offline-mode"])
-            .args(["--no-cache-server", "--use-gitignore=false"])
+            .arg("--use-gitignore=false")
             .arg("--action-cache-path")
             .arg(self.sandbox.path("act"))
             .arg("--eventpath")
@@ -98,11 +113,40 @@ impl<'a> Runner<'a> {
         }
         // act gives its steps a terminal.
         act.args(["--env", "CARGO_TERM_COLOR=never"]);
-        for (name, value) in &self.variables {
-            act.args(["--env", &format!("{name}={value}")]);
+        match self.service {
+            Service::None => {
+                act.arg("--no-cache-server");
+            }
+            Service::Ours(service, version) => {
+                act.arg("--no-cache-server");
+                let variables = service.variables(version, &token(&scopes(event, &payload)));
+                // Where the server is, act says itself.
+                let variables = variables
+                    .iter()
+                    .filter(|(name, _)| *name != "GITHUB_SERVER_URL");
+                for (name, value) in variables {
+                    act.args(["--env", &format!("{name}={value}")]);
+                }
+            }
+            Service::Acts => {
+                act.args(["--cache-server-addr", "127.0.0.1", "--cache-server-path"])
+                    .arg(self.sandbox.path("act-cache"));
+            }
         }
         Run::new(&act.output().unwrap())
     }
+}
+
+/// What the service lets a run read and write, as GitHub has it: the run's own scope, and that of the default branch.
+fn scopes<'a>(event: &str, payload: &'a Value) -> Vec<(&'a str, u64)> {
+    const READ: u64 = 1;
+    const BOTH: u64 = 3;
+    let own = if event == "pull_request" {
+        "refs/pull/7/merge"
+    } else {
+        payload["ref"].as_str().unwrap()
+    };
+    vec![(own, BOTH), ("refs/heads/main", READ)]
 }
 
 /// The program. Where it is missing, the message says how to get it.
