@@ -40,6 +40,12 @@ pub enum Command {
     Plan(PlanArguments),
     /// Explains which units the last build compiled, why, and what makes units dirty without need. Changes nothing.
     Doctor(PlanArguments),
+    /// Prints how full a repository's caches are, of what, what goes next, and what to do about it.
+    Report(ReportArguments),
+    /// Deletes entries that newer ones took the place of, or that nobody can restore.
+    Gc(GcArguments),
+    /// Tells how two entries differ, or how what is stored differs from what this project asks for.
+    Explain(ExplainArguments),
     /// What `dist/launcher.cjs` calls on a runner: settings come from the action's inputs.
     #[command(hide = true)]
     Action(ActionArguments),
@@ -79,6 +85,91 @@ pub struct PlanArguments {
     /// Options of every subcommand.
     #[command(flatten)]
     pub common: CommonArguments,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Options of every subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// The repository on GitHub [default: on GitHub that of the run, elsewhere none: the directory of `--store`].
+    #[arg(
+        long,
+        value_name = "OWNER/NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub repo: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with charts to FILE.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// How much the repository may store, where somebody raised that from 10GB.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub quota: String,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// Options of every subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// Keys of entries, or how they begin. Two are compared with each other, one with what this project asks for;
+    /// without any, the newest entry of every tier is.
+    #[arg(value_name = "KEY", num_args = 0..=2)]
+    pub keys: Vec<String>,
+    /// Compare the one key with the newest entry of its tier.
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub against: Option<Against>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What an entry can be compared with, beside another one that is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Against {
+    /// The newest one.
+    Latest,
+}
+
+/// Options of `gc`.
+#[derive(Debug, Args)]
+pub struct GcArguments {
+    /// Options of every subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// The repository on GitHub [default: on GitHub that of the run, elsewhere none: the directory of `--store`].
+    #[arg(
+        long,
+        value_name = "OWNER/NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub repo: String,
+    /// Print what would be deleted, and delete nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete entries whose keys begin with PREFIX, whoever stored them, in place of hotcrate's own.
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub prefix: String,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

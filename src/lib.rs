@@ -13,6 +13,7 @@
 //!                              ├─▶ place     putting in place, all or nothing
 //!                              ├─▶ store     where entries live
 //!                              ├─▶ inventory what a repository holds, and what to delete  [pure]
+//!                              ├─▶ github    how to ask a repository, and to delete from it
 //!                              ├─▶ sccache   a wrapper around the compiler, and its server
 //!                              └─▶ report    what people are told                          [pure]
 //! ```
@@ -34,8 +35,10 @@ pub mod entry;
 pub mod environment;
 pub mod fail_open;
 pub mod freshness;
+pub mod github;
 pub mod inventory;
 pub mod key;
+pub mod network;
 pub mod place;
 pub mod platform_directory;
 pub mod policy;

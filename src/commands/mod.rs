@@ -3,8 +3,11 @@
 mod action;
 mod child;
 mod doctor;
+mod explain;
+mod gc;
 mod plan;
 mod replay;
+mod report;
 mod restore;
 mod run;
 mod save;
@@ -24,7 +27,7 @@ use crate::{
     fail_open::{self, Trouble},
     report::{RunReport, render_lines, render_summary},
     runner::append_summary,
-    settings::{FailureMode, Settings, Verbosity},
+    settings::{FailureMode, Settings, SettingsError, Verbosity},
     state::{self, RunState},
 };
 
@@ -65,6 +68,21 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
                 doctor::doctor(arguments.json, settings, environment, console)
             })
         }
+        Command::Report(arguments) => {
+            with_settings(&arguments.common, environment, |settings, console| {
+                report::report(arguments, settings, environment, console)
+            })
+        }
+        Command::Explain(arguments) => {
+            with_settings(&arguments.common, environment, |settings, console| {
+                explain::explain(arguments, settings, environment, console)
+            })
+        }
+        Command::Gc(arguments) => {
+            with_settings(&arguments.common, environment, |settings, console| {
+                gc::gc(arguments, settings, environment, console)
+            })
+        }
         Command::Action(arguments) => action::action(arguments.stage, environment),
     }
 }
@@ -102,6 +120,12 @@ fn with_settings(
             STATUS_USAGE
         }
     }
+}
+
+/// Says what is wrong with a setting.
+fn refused(console: &Console, error: &SettingsError) -> u8 {
+    console.error(&error.to_string());
+    STATUS_USAGE
 }
 
 /// Runs one piece of cache work; trouble becomes a warning here and nowhere else.

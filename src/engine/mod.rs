@@ -4,6 +4,9 @@
 //! one file a tier. Invariant: trouble with one tier leaves the others working, and what was there before as it was.
 
 mod doctor;
+mod explain;
+mod gc;
+mod holdings;
 mod incremental;
 mod judged;
 mod locked;
@@ -28,4 +31,7 @@ mod tools;
 mod unit_set;
 mod workspace;
 
+pub use explain::{ExplainRequest, stored_for_job};
+pub use gc::{Collected, collect_after_job, is_denied};
+pub use holdings::Holdings;
 pub use session::{JobResult, Session};

@@ -471,7 +471,7 @@ fn forget_own_tools(before: &mut ToolsBefore, state: &RunState) {
     }
 }
 
-fn job_identity(settings: &Settings, github: Option<&GitHubContext>) -> JobIdentity {
+pub(super) fn job_identity(settings: &Settings, github: Option<&GitHubContext>) -> JobIdentity {
     let names = &settings.job_names;
     match (&settings.shared_key, github) {
         (Some(key), _) => JobIdentity::Shared(key.clone()),

@@ -2,6 +2,8 @@
 //!
 //! Opening one asks nobody anything: a service that is not there shows when the first entry is looked up.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 
 use crate::{
@@ -72,13 +74,7 @@ fn open_directory(
     project: &Project,
     github: Option<&GitHubContext>,
 ) -> anyhow::Result<Box<dyn Store>> {
-    let given = match &settings.store {
-        StoreChoice::Directory(given) => given.clone(),
-        StoreChoice::Auto | StoreChoice::Actions => None,
-    };
-    let directory = given
-        .or_else(|| platform_directory::cache(environment))
-        .context("failed to find a directory for the store: neither HOME nor its like is set, and no --store is given")?;
+    let directory = directory(settings, environment)?;
     let names = project
         .workspaces
         .iter()
@@ -92,6 +88,17 @@ fn open_directory(
         lock_wait: DirStore::DEFAULT_LOCK_WAIT,
     })?;
     Ok(Box::new(store))
+}
+
+/// The directory that entries live in, where they live in one.
+pub(super) fn directory(settings: &Settings, environment: &Environment) -> anyhow::Result<PathBuf> {
+    let given = match &settings.store {
+        StoreChoice::Directory(given) => given.clone(),
+        StoreChoice::Auto | StoreChoice::Actions => None,
+    };
+    given
+        .or_else(|| platform_directory::cache(environment))
+        .context("failed to find a directory for the store: neither HOME nor its like is set, and no --store is given")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod owner;
 mod survey;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 use std::{collections::BTreeMap, fmt};
 

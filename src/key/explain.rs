@@ -48,14 +48,15 @@ pub fn explain_part(difference: &PartDifference) -> String {
     });
     let told = match changes.as_slice() {
         [] => "not in the stored entry".to_owned(),
-        [only] => sentence(only),
-        [first, second] => format!("{}, {}", sentence(first), sentence(second)),
-        [first, others @ ..] => format!("{}, {} more", sentence(first), others.len()),
+        [only] => explain_change(only),
+        [first, second] => format!("{}, {}", explain_change(first), explain_change(second)),
+        [first, others @ ..] => format!("{}, {} more", explain_change(first), others.len()),
     };
     format!("{part}: {told}")
 }
 
-fn sentence(change: &FactChange) -> String {
+/// One change: `memchr 2.8.2 → 2.8.3`.
+pub fn explain_change(change: &FactChange) -> String {
     let label = change.label.strip_prefix(PACKAGE).unwrap_or(&change.label);
     let label = bounded(label, LONGEST_LABEL);
     match (change.old.as_deref(), change.new.as_deref()) {

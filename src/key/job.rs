@@ -57,6 +57,38 @@ impl JobIdentity {
     }
 }
 
+/// What people call the job with these facts: `ci / test (os=ubuntu)`, `shared-key all`, `local`.
+pub fn job_name(facts: &[Fact]) -> String {
+    let value = |label: &str| {
+        facts
+            .iter()
+            .find(|fact| fact.label == label)
+            .map(|fact| fact.value.as_str())
+    };
+    if let Some(shared) = value("shared-key") {
+        return format!("shared-key {shared}");
+    }
+    let Some(job) = value("job") else {
+        return value("identity").unwrap_or_default().to_owned();
+    };
+    let told = facts.iter().filter_map(|fact| {
+        let is_key = fact.label == "key";
+        let name = fact
+            .label
+            .strip_prefix("matrix ")
+            .or(is_key.then_some("key"))?;
+        Some(format!("{name}={}", fact.value))
+    });
+    let told: Vec<_> = told.collect();
+    let workflow = value("workflow").filter(|workflow| !workflow.is_empty());
+    let mut name =
+        workflow.map_or_else(|| job.to_owned(), |workflow| format!("{workflow} / {job}"));
+    if !told.is_empty() {
+        name.extend([" (", &told.join(", "), ")"]);
+    }
+    name
+}
+
 /// `value` as JSON without spaces, the keys of all objects sorted. A lone string stands without quotes.
 fn canonical_json(value: &Value) -> String {
     match value {
@@ -149,5 +181,21 @@ mod tests {
             facts(JobIdentity::Shared("local".into())),
             facts(JobIdentity::Local)
         );
+    }
+
+    #[test]
+    fn a_job_is_called_by_its_workflow_and_its_matrix() {
+        let name = |job: JobIdentity| job_name(&job.facts());
+        let ci = |workflow: &str, matrix| JobIdentity::Ci {
+            workflow: workflow.into(),
+            job: "test".into(),
+            matrix,
+            key: None,
+        };
+        let matrix = Some(json!({"os": "ubuntu", "rust": [1, 2]}));
+        assert_eq!(name(ci("ci", matrix)), "ci / test (os=ubuntu, rust=[1,2])");
+        assert_eq!(name(ci("", None)), "test");
+        assert_eq!(name(JobIdentity::Local), "local");
+        assert_eq!(name(JobIdentity::Shared("all".into())), "shared-key all");
     }
 }

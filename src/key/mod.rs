@@ -19,8 +19,8 @@ pub mod settings;
 
 pub use compare::{FactChange, Match, PartDifference, compare};
 pub use digest::{Digest, DigestBuilder};
-pub use explain::{explain, explain_part};
-pub use job::JobIdentity;
+pub use explain::{explain, explain_change, explain_part};
+pub use job::{JobIdentity, job_name};
 pub use parsed::{ParsedKey, part_names};
 pub use part::{Fact, KeyPart, PartName};
 pub use question::Question;

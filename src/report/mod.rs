@@ -2,9 +2,15 @@
 //!
 //! Nothing here reads or prints anything.
 
+mod chart;
+mod collection;
 mod doctor;
+mod explanation;
+mod page;
 mod plan;
+mod quota;
 mod summary;
+mod survey;
 mod text;
 
 use std::collections::BTreeMap;
@@ -13,9 +19,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::tier::TierName;
 
+pub use collection::render_gc_plan;
 pub use doctor::{Compared, DoctorReport, render_doctor};
+pub use explanation::{Comparison, DigitChange, Explanation, render_explanation, render_stored};
+pub use page::render_page;
 pub use plan::{PartPlan, PlanReport, RootPlan, SavePlan, TierPlan, render_plan};
+pub use quota::render_quota_pie;
 pub use summary::render_summary;
+pub use survey::{render_next_evicted, render_survey};
 pub use text::{
     render_age, render_bytes, render_causes, render_lines, render_seconds, render_span,
 };

@@ -29,7 +29,7 @@ enum Layer {
 }
 
 /// Every module of `src`, by its path; the longest that fits counts.
-const LAYERS: [(&str, Layer); 34] = [
+const LAYERS: [(&str, Layer); 36] = [
     ("archive", Layer::Effects),
     ("archive::path", Layer::Words),
     ("cli", Layer::Top),
@@ -41,12 +41,14 @@ const LAYERS: [(&str, Layer); 34] = [
     ("environment", Layer::Words),
     ("fail_open", Layer::Wiring),
     ("freshness", Layer::Effects),
+    ("github", Layer::Effects),
     ("inventory", Layer::Pure),
     ("key", Layer::Pure),
     ("key::digest", Layer::Words),
     ("key::Digest", Layer::Words),
     ("key::DigestBuilder", Layer::Words),
     ("main", Layer::Top),
+    ("network", Layer::Ground),
     ("place", Layer::Effects),
     ("platform_directory", Layer::Ground),
     ("policy", Layer::Pure),

@@ -19,8 +19,12 @@ mod damage;
 mod dist;
 mod doctor;
 mod existing_target;
+mod explain;
+mod holdings;
 mod interop;
+mod page;
 mod readme;
+mod repository;
 mod settings;
 mod support;
 

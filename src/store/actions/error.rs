@@ -4,7 +4,7 @@
 
 use std::{io, time::Duration};
 
-use crate::deadline::TimeUp;
+use crate::{deadline::TimeUp, network::BadProxy};
 
 /// Why the cache service, or what lies behind it, did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -22,11 +22,8 @@ pub enum ActionsError {
         variable: &'static str,
     },
     /// A proxy that can't be used.
-    #[error("{variable} is not a proxy that can be used; it takes http://HOST:PORT")]
-    BadProxy {
-        /// The variable.
-        variable: &'static str,
-    },
+    #[error(transparent)]
+    BadProxy(#[from] BadProxy),
     /// No connection came about.
     #[error("{host} can't be reached")]
     Unreachable {
@@ -224,7 +221,7 @@ impl ActionsError {
         match self {
             Self::NotHandedDown { .. }
             | Self::BadAddress { .. }
-            | Self::BadProxy { .. }
+            | Self::BadProxy(_)
             | Self::Unreachable { .. }
             | Self::Insecure { .. }
             | Self::Silent { .. }

@@ -19,11 +19,11 @@ use ureq::{
 use super::{
     connect::{CurrentDeadline, connector},
     error::ActionsError,
-    network::{Proxies, root_certificates},
 };
 use crate::{
     deadline::{Deadline, TimeUp},
     environment::Environment,
+    network::{Proxies, root_certificates},
 };
 
 /// What no answer to a call exceeds, in bytes.

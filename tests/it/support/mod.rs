@@ -7,6 +7,7 @@ mod build;
 mod cache_service;
 mod checkout;
 mod entry;
+pub(crate) mod github;
 pub(crate) mod interop;
 mod published;
 mod report;

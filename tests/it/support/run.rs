@@ -101,8 +101,13 @@ impl<'a> Hotcrate<'a> {
 
     /// `hotcrate plan`, which writes no report.
     pub(crate) fn plan(self) -> Finished {
+        self.look("plan")
+    }
+
+    /// A subcommand that runs nothing and writes no report of a run.
+    pub(crate) fn look(self, subcommand: &str) -> Finished {
         let nowhere = self.sandbox.path("no-report");
-        finish(self.invocation("plan"), &nowhere)
+        finish(self.invocation(subcommand), &nowhere)
     }
 
     /// `hotcrate doctor`, which writes no report here.

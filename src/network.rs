@@ -8,20 +8,29 @@ use ureq::{
     tls::{Certificate, RootCerts},
 };
 
-use super::error::ActionsError;
 use crate::environment::Environment;
+
+/// A variable that names no proxy that hotcrate can use.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable} is not a proxy that can be used; it takes http://HOST:PORT")]
+pub struct BadProxy {
+    /// The variable.
+    pub variable: &'static str,
+}
 
 /// The proxies that the environment names, if any: by the scheme of the address that is asked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Proxies {
-    pub(super) plain: Option<Proxy>,
-    pub(super) secure: Option<Proxy>,
+pub struct Proxies {
+    /// For `http` addresses.
+    pub plain: Option<Proxy>,
+    /// For `https` addresses.
+    pub secure: Option<Proxy>,
 }
 
 impl Proxies {
     /// Reads `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in lower case first, as curl and GitHub's own
     /// client do. The machine itself is never asked through a proxy.
-    pub(super) fn read(environment: &Environment) -> Result<Self, ActionsError> {
+    pub fn read(environment: &Environment) -> Result<Self, BadProxy> {
         Ok(Self {
             plain: proxy(environment, &["http_proxy", "HTTP_PROXY"])?,
             secure: proxy(environment, &["https_proxy", "HTTPS_PROXY"])?,
@@ -29,7 +38,7 @@ impl Proxies {
     }
 }
 
-fn proxy(environment: &Environment, names: &[&'static str]) -> Result<Option<Proxy>, ActionsError> {
+fn proxy(environment: &Environment, names: &[&'static str]) -> Result<Option<Proxy>, BadProxy> {
     let found = names
         .iter()
         .chain(&["all_proxy", "ALL_PROXY"])
@@ -37,10 +46,10 @@ fn proxy(environment: &Environment, names: &[&'static str]) -> Result<Option<Pro
     let Some((variable, address)) = found else {
         return Ok(None);
     };
-    let refused = |_| ActionsError::BadProxy { variable };
+    let refused = |_| BadProxy { variable };
     let given = Proxy::new(address.trim()).map_err(refused)?;
     if !matches!(given.protocol().to_string().as_str(), "HTTP" | "HTTPS") {
-        return Err(ActionsError::BadProxy { variable });
+        return Err(BadProxy { variable });
     }
     let mut builder = Proxy::builder(given.protocol())
         .host(given.host())
@@ -75,7 +84,7 @@ fn without_proxy(environment: &Environment) -> impl Iterator<Item = &str> {
 }
 
 /// The certificates that are built in, and those of the system or of SSL_CERT_FILE and SSL_CERT_DIR.
-pub(super) fn root_certificates(environment: &Environment) -> RootCerts {
+pub fn root_certificates(environment: &Environment) -> RootCerts {
     let (file, directory) = (
         environment.path("SSL_CERT_FILE"),
         environment.path("SSL_CERT_DIR"),
@@ -106,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Proxies, ActionsError> {
+    fn read(variables: &[(&str, &str)]) -> Result<Proxies, BadProxy> {
         Proxies::read(&variables.iter().copied().collect())
     }
 
