@@ -1,4 +1,4 @@
-//! The rules of [`super::diagnose`]: each finds one thing that makes units dirty without need. Pure.
+//! The rules of [`super::diagnose()`]: each finds one thing that makes units dirty without need. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
