@@ -47,6 +47,7 @@ pub mod project;
 pub mod prune;
 pub mod rebuild;
 pub mod report;
+pub mod repository_settings;
 pub mod runner;
 pub mod sccache;
 pub mod settings;

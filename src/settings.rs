@@ -13,7 +13,6 @@ use crate::{
     cli::CommonArguments,
     environment::Environment,
     freshness::BuildScripts,
-    github::{BadRepository, RepositoryName},
     project::{WorkspaceLine, WorkspaceLineError, without_verbatim_prefix},
     sccache::SccacheSetting,
     tier::{
@@ -125,32 +124,6 @@ pub struct Settings {
     pub verbosity: Verbosity,
 }
 
-/// Checked settings of the commands that look at what a repository holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepositorySettings {
-    /// The repository, if one is named.
-    pub repository: Option<RepositoryName>,
-    /// How much it may store, in bytes, if the user knows.
-    pub quota: Option<u64>,
-}
-
-impl RepositorySettings {
-    /// Checks `--repo` and `--quota`; what is empty is not set.
-    pub fn check(repository: &str, quota: &str) -> Result<Self, SettingsError> {
-        let given = |text: &str| !text.trim().is_empty();
-        Ok(Self {
-            repository: given(repository).then(|| repository.parse()).transpose()?,
-            quota: given(quota)
-                .then(|| {
-                    parse_size(quota).ok_or_else(|| SettingsError::Quota {
-                        value: quota.to_owned(),
-                    })
-                })
-                .transpose()?,
-        })
-    }
-}
-
 /// A setting with a value that it does not accept.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -176,15 +149,6 @@ pub enum SettingsError {
         /// The value as it was given.
         value: String,
     },
-    /// A size that cannot be read.
-    #[error("--quota {value:?} is not a size; it takes a number and a unit, such as 50GB")]
-    Quota {
-        /// The value as it was given.
-        value: String,
-    },
-    /// What is no repository.
-    #[error("--repo: {0}")]
-    Repository(#[from] BadRepository),
     /// An unknown tier.
     #[error("--tiers: {0}")]
     Tiers(#[from] crate::tier::UnknownTier),
@@ -421,8 +385,8 @@ fn check_size(value: &str) -> Result<u64, SettingsError> {
     })
 }
 
-/// Bytes, but not none.
-fn parse_size(text: &str) -> Option<u64> {
+/// Reads a size with its unit: bytes, but not none.
+pub fn parse_size(text: &str) -> Option<u64> {
     let size = text.trim().parse::<bytesize::ByteSize>().ok()?;
     Some(size.as_u64()).filter(|bytes| *bytes > 0)
 }

@@ -10,7 +10,8 @@ use crate::{
     environment::Environment,
     inventory::{GcPlan, GcRequest, GcScope},
     report::{render_bytes, render_gc_plan},
-    settings::{FailureMode, RepositorySettings, Settings},
+    repository_settings::RepositorySettings,
+    settings::{FailureMode, Settings},
 };
 
 /// Plans, tells the plan, and unless it is only asked for carries it out. A token that may not do that is no failure: one

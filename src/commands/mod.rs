@@ -26,8 +26,9 @@ use crate::{
     environment::Environment,
     fail_open::{self, Trouble},
     report::{RunReport, render_lines, render_summary},
+    repository_settings::RepositorySettingsError,
     runner::append_summary,
-    settings::{FailureMode, Settings, SettingsError, Verbosity},
+    settings::{FailureMode, Settings, Verbosity},
     state::{self, RunState},
 };
 
@@ -123,7 +124,7 @@ fn with_settings(
 }
 
 /// Says what is wrong with a setting.
-fn refused(console: &Console, error: &SettingsError) -> u8 {
+fn refused(console: &Console, error: &RepositorySettingsError) -> u8 {
     console.error(&error.to_string());
     STATUS_USAGE
 }

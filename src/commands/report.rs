@@ -10,7 +10,8 @@ use crate::{
     environment::Environment,
     inventory::{Survey, survey},
     report::{render_page, render_survey},
-    settings::{RepositorySettings, Settings},
+    repository_settings::RepositorySettings,
+    settings::Settings,
 };
 
 /// Prints the survey to standard output, as text or as JSON, and writes the page. Trouble is a failure: there is nothing to
