@@ -235,7 +235,8 @@ pub struct CommonArguments {
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub build_scripts: String,
 
-    /// Whether to compile through sccache: `auto` if it is on PATH, `true`, `false`, or the path of a program.
+    /// Whether to compile through sccache: `auto` if it is on PATH; `true` fetches a release where it is not; `false`; or
+    /// the path of a program.
     #[arg(
         long,
         value_name = "SCCACHE",

@@ -18,8 +18,9 @@ use crate::{
     sccache::{FELL_BACK, PROGRAM, WRAPPED, WRAPPER_DIRECTORY, server_answers},
 };
 
-/// What sccache ends with where it has itself to blame; of the compilers only some end so, and fail again.
-const STATUS_OF_SCCACHE: i32 = 2;
+/// What sccache ends with where it has itself to blame, or does not know how the compiler ended (-2 and -3). Where a
+/// compiler itself ends so, it does so again.
+const STATUSES_OF_SCCACHE: [i32; 5] = [2, 253, 254, -2, -3];
 /// What shells answer for a command that cannot be executed.
 const STATUS_NOT_EXECUTABLE: u8 = 126;
 /// At whose value 1 sccache ends with an error.
@@ -49,7 +50,8 @@ pub fn wrap(arguments: &[OsString], environment: &Environment) -> u8 {
         if server_answers(environment) {
             let status = user_command(sccache).args(arguments).status();
             match status.map(|status| status.code()) {
-                Ok(Some(STATUS_OF_SCCACHE)) | Err(_) => {}
+                Err(_) => {}
+                Ok(Some(code)) if STATUSES_OF_SCCACHE.contains(&code) => {}
                 Ok(code) => return u8::try_from(code.unwrap_or(1)).unwrap_or(1),
             }
         }

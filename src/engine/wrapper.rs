@@ -20,8 +20,8 @@ use crate::{
     project::Project,
     report::{RunReport, SccacheReport},
     sccache::{
-        Address, Bound, Choice, InUse, NotUsed, Program, Source, Surroundings, bound_of, choose,
-        on_path, user_config_file,
+        Address, Bound, Choice, InUse, NotUsed, ObtainError, PUBLISHED_AT, Program, Release,
+        Source, Surroundings, bound_of, choose, obtain, on_path, user_config_file,
     },
     settings::Settings,
 };
@@ -95,7 +95,7 @@ impl<'run> Wrapper<'run> {
     fn ready(&self, source: &Source) -> anyhow::Result<InUse> {
         let program = match source {
             Source::Program(path) => Program::ask(path, self.environment)?,
-            Source::Release => anyhow::bail!("it is not on PATH"),
+            Source::Release => Program::ask(&self.published()?, self.environment)?,
         };
         let bound = bound_of(self.environment).map_err(|value| {
             anyhow::anyhow!(
@@ -107,6 +107,24 @@ impl<'run> Wrapper<'run> {
         let address = Address::reserve(self.environment)?;
         self.with_wrapper(&program, directory, bound, address.clone())
             .inspect_err(|_| address.release())
+    }
+
+    /// The published release, which stays in the runner's tool cache or the user's cache directory.
+    fn published(&self) -> anyhow::Result<PathBuf> {
+        let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
+        let release =
+            Release::for_platform(os, architecture).ok_or_else(|| ObtainError::NoRelease {
+                os: os.to_owned(),
+                architecture: architecture.to_owned(),
+            })?;
+        let users = || Some(platform_directory::cache(self.environment)?.join("tools"));
+        let tool_cache = self
+            .environment
+            .path("RUNNER_TOOL_CACHE")
+            .or_else(users)
+            .context("neither RUNNER_TOOL_CACHE nor HOME or its like is set")?;
+        let program = obtain(&release, PUBLISHED_AT, &tool_cache, self.environment)?;
+        Ok(program)
     }
 
     /// Puts the wrapper in place, and asks sccache once more, through it: where that works, a build works.

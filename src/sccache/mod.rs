@@ -9,13 +9,17 @@
 //! Facts about sccache: mozilla/sccache, `docs/Configuration.md`, `src/commands.rs` and `src/server.rs` of release 0.16.0.
 
 mod choice;
+mod obtain;
 mod program;
+mod release;
 mod server;
 mod stats;
 mod variables;
 
 pub use choice::{Choice, NotUsed, SccacheSetting, Source, Surroundings, choose, user_config_file};
+pub use obtain::{ObtainError, PUBLISHED_AT, obtain};
 pub use program::{Program, ProgramError, on_path};
+pub use release::{Release, VERSION};
 pub use server::{Address, ServerError, server_answers};
 pub use stats::{StatsError, read_stats};
 pub use variables::{Bound, FELL_BACK, InUse, WRAPPED, WRAPPER_DIRECTORY, bound_of};
