@@ -174,13 +174,13 @@ impl Replay<'_> {
 
     /// Leaves new what would get an earlier time than it has, in trees that something unknown may have been built from.
     fn keep_from_setting_back(&self, plan: &mut ReplayPlan) {
+        let mut known = PathSet::default();
+        for tree in self.known_trees {
+            known.insert(tree.clone());
+        }
         plan.restored.retain(|name, time| {
-            let is_known = self.known_trees.iter().any(|tree| {
-                name.strip_prefix(tree.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            });
             let found = self.sources.entries.get(name);
-            !is_known || found.is_some_and(|found| found.mtime <= *time)
+            !known.contains(name) || found.is_some_and(|found| found.mtime <= *time)
         });
     }
 }

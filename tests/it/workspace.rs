@@ -6,7 +6,7 @@ use fs_err as fs;
 use rstest::rstest;
 
 use crate::support::{
-    Build, Sandbox, checkout, copy_tree, fixture, git, package, replace_in, vendor,
+    Build, Finished, Sandbox, checkout, copy_tree, fixture, git, package, replace_in, vendor,
 };
 
 const BUILD: [&str; 4] = ["cargo", "build", "--locked", "-v"];
@@ -103,10 +103,7 @@ fn the_crates_of_several_workspaces_are_warm_together() {
 fn a_changed_file_compiles_its_crate_and_those_that_depend_on_it() {
     let sandbox = Sandbox::new();
     let origin = farm(&sandbox);
-    sandbox
-        .hotcrate(&clone(&sandbox, &origin))
-        .run(&BUILD)
-        .success();
+    build_in_a_fresh_clone(&sandbox, &origin);
 
     let second = clone(&sandbox, &origin);
     replace_in(&second.join("barn/src/lib.rs"), "hay", "straw");
@@ -162,10 +159,7 @@ fn crates_that_were_built_before_are_left_to_cargo() {
 fn a_second_target_directory_of_the_same_sources_keeps_their_times() {
     let sandbox = Sandbox::new();
     let origin = farm(&sandbox);
-    sandbox
-        .hotcrate(&clone(&sandbox, &origin))
-        .run(&BUILD)
-        .success();
+    build_in_a_fresh_clone(&sandbox, &origin);
     let second = clone(&sandbox, &origin);
     let editor = ["build", "--locked", "--target-dir", "editor"];
     sandbox.cargo(&second, &editor);
@@ -214,10 +208,7 @@ fn in_a_checkout_that_stays_no_source_gets_an_earlier_time() {
 fn dependencies_that_were_built_later_do_not_make_the_crates_stale() {
     let sandbox = Sandbox::new();
     let origin = farm(&sandbox);
-    sandbox
-        .hotcrate(&clone(&sandbox, &origin))
-        .run(&BUILD)
-        .success();
+    build_in_a_fresh_clone(&sandbox, &origin);
     // The same dependencies, compiled after the crates that are stored.
     for entry in crate::support::entries_of_store(&sandbox.store(), Some("deps")) {
         fs::remove_file(entry).unwrap();
@@ -248,10 +239,7 @@ fn crates_are_not_restored_beside_another_build_of_what_they_were_compiled_again
     let mut sandbox = Sandbox::new();
     let origin = farm_with(&sandbox, differing_by_environment);
     sandbox.set("WHICH", "one");
-    sandbox
-        .hotcrate(&clone(&sandbox, &origin))
-        .run(&BUILD)
-        .success();
+    build_in_a_fresh_clone(&sandbox, &origin);
     for entry in crate::support::entries_of_store(&sandbox.store(), Some("deps")) {
         fs::remove_file(entry).unwrap();
     }
@@ -262,10 +250,7 @@ fn crates_are_not_restored_beside_another_build_of_what_they_were_compiled_again
         .run(&BUILD)
         .success();
 
-    let run = sandbox
-        .hotcrate(&clone(&sandbox, &origin))
-        .run(&BUILD)
-        .success();
+    let run = build_in_a_fresh_clone(&sandbox, &origin);
     let report = run.report();
     assert_eq!(report.restore("deps").outcome, "exact");
     let restored = report.restore("workspace");
@@ -280,10 +265,7 @@ fn crates_are_not_stored_for_a_build_of_a_dependency_that_is_not_the_stored_one(
     let mut sandbox = Sandbox::new();
     let origin = farm_with(&sandbox, differing_by_environment);
     sandbox.set("WHICH", "one");
-    sandbox
-        .hotcrate(&clone(&sandbox, &origin))
-        .run(&BUILD)
-        .success();
+    build_in_a_fresh_clone(&sandbox, &origin);
 
     sandbox.set("WHICH", "two");
     let second = clone(&sandbox, &origin);
@@ -304,10 +286,7 @@ fn crates_are_not_stored_for_a_build_of_a_dependency_that_is_not_the_stored_one(
 fn after_a_lockfile_bump_what_it_did_not_touch_stays_warm() {
     let sandbox = Sandbox::new();
     let origin = farm(&sandbox);
-    sandbox
-        .hotcrate(&clone(&sandbox, &origin))
-        .run(&BUILD)
-        .success();
+    build_in_a_fresh_clone(&sandbox, &origin);
     let second = clone(&sandbox, &origin);
     sandbox.cargo(&second, &["update", "itoa", "--precise", "1.0.17"]);
     let run = sandbox.hotcrate(&second).run(&BUILD).success();
@@ -430,10 +409,7 @@ fn printed(output: &std::process::Output) -> String {
 fn why_a_build_script_ran_again_is_told_by_what_it_may_read() {
     let sandbox = Sandbox::new();
     let origin = farm(&sandbox);
-    sandbox
-        .hotcrate(&clone(&sandbox, &origin))
-        .run(&BUILD)
-        .success();
+    build_in_a_fresh_clone(&sandbox, &origin);
     let second = clone(&sandbox, &origin);
     fs::write(second.join("scan/animals/goat"), "").unwrap();
     let run = sandbox.hotcrate(&second).run(&BUILD).success();
@@ -473,6 +449,13 @@ fn clone(sandbox: &Sandbox, origin: &Path) -> PathBuf {
         ],
     );
     clone
+}
+
+/// What a job does with a workspace that nobody touched.
+#[track_caller]
+fn build_in_a_fresh_clone(sandbox: &Sandbox, origin: &Path) -> Finished {
+    let clone = clone(sandbox, origin);
+    sandbox.hotcrate(&clone).run(&BUILD).success()
 }
 
 fn commit(sandbox: &Sandbox, origin: &Path) {
