@@ -305,7 +305,9 @@ fn a_platform_without_a_binary_is_one_notice_and_no_failure() {
 /// A tag can be moved to other code, a commit cannot. hotcrate's own name is what the reader is to write.
 #[test]
 fn actions_of_others_are_pinned_to_a_commit_with_its_version_beside_it() {
-    let mut texts = vec![("README.md".to_owned(), read("README.md"))];
+    let mut texts: Vec<_> = ["README.md", "docs/CI_CACHE.md"]
+        .map(|path| (path.to_owned(), read(path)))
+        .into();
     let workflows = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
     for file in fs::read_dir(workflows).unwrap() {
         let path = file.unwrap().path();
@@ -320,7 +322,7 @@ fn actions_of_others_are_pinned_to_a_commit_with_its_version_beside_it() {
             let Some((_, action)) = line.split_once("uses: ") else {
                 continue;
             };
-            let is_own = ["hotcrate/", "./", "$/"]
+            let is_own = ["hotcrate/", "https://github.com/hotcrate/", "./", "$/"]
                 .iter()
                 .any(|own| action.starts_with(own));
             if is_own {
