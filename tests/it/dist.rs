@@ -221,4 +221,8 @@ fn the_release_pins_what_it_uses_restores_no_cache_and_grants_nothing_by_default
         text.contains("\npermissions: {}\n"),
         "each job says what it needs"
     );
+    assert!(
+        text.contains("\ncache-mode: none\n"),
+        "the service is told as well"
+    );
 }
