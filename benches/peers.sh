@@ -86,7 +86,7 @@ for program in "$hotcrate" "$act" "$sccache"; do
 done
 version[hotcrate]=$("$hotcrate" --version | cut -d ' ' -f 2)
 service=$(
-  cargo build --quiet --release --locked --bench cache_service --message-format json |
+  cargo build --quiet --locked --bench cache_service --message-format json |
     python3 -c 'import json, sys
 for line in sys.stdin:
     message = json.loads(line)

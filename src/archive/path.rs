@@ -154,6 +154,11 @@ fn refusal(path: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether Windows keeps a file or directory of the name `part` under that name.
+pub fn is_windows_name(part: &str) -> bool {
+    windows_refusal(part).is_none()
+}
+
 /// The rule of Windows that the name `part` breaks, if it breaks one.
 ///
 /// From Microsoft's "Naming Files, Paths, and Namespaces": a device stays one with whatever stands behind a dot, and

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use filetime::FileTime;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::{Found, Mtime, ReplayPlan, SourceKind, Sources};
@@ -117,12 +118,32 @@ fn set_time(found: &Found, time: Mtime) -> Result<(), ReplayError> {
     let result = if found.kind == SourceKind::Link {
         filetime::set_symlink_file_times(&found.path, time, time)
     } else {
-        filetime::set_file_mtime(&found.path, time)
+        set_mtime(&found.path, time)
     };
     result.map_err(|source| ReplayError::SetTime {
         path: found.path.clone(),
         source,
     })
+}
+
+#[cfg(not(windows))]
+fn set_mtime(path: &Path, time: FileTime) -> io::Result<()> {
+    filetime::set_file_mtime(path, time)
+}
+
+/// `filetime` asks Windows for the right to write content, which nobody has to a read-only file. Its attributes, times
+/// among them, may be written all the same.
+#[cfg(windows)]
+fn set_mtime(path: &Path, time: FileTime) -> io::Result<()> {
+    use fs_err::os::windows::fs::OpenOptionsExt as _;
+    // From Microsoft's "File Access Rights Constants", and CreateFileW: the flag that opens directories too.
+    const FILE_WRITE_ATTRIBUTES: u32 = 0x100;
+    const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
+    let file = fs_err::OpenOptions::new()
+        .access_mode(FILE_WRITE_ATTRIBUTES)
+        .custom_flags(FILE_FLAG_BACKUP_SEMANTICS)
+        .open(path)?;
+    file.set_times(std::fs::FileTimes::new().set_modified(time.into()))
 }
 
 /// Whether `target` holds units of path packages that this run did not restore: another build of these sources, to
@@ -132,4 +153,25 @@ pub fn already_warm(target: &TargetTree, restored: &BTreeSet<UnitId>) -> bool {
         .units
         .iter()
         .any(|unit| !unit.origin.is_cargo_home() && !restored.contains(&unit.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_that_nobody_may_write_to_get_their_times() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("read-only.rs");
+        fs_err::write(&file, "").expect("written");
+        let mut permissions = fs_err::metadata(&file).expect("there").permissions();
+        permissions.set_readonly(true);
+        fs_err::set_permissions(&file, permissions).expect("set");
+        for path in [&file, &directory.path().to_owned()] {
+            let time = FileTime::from_unix_time(1_700_000_000, 123_456_700);
+            set_mtime(path, time).expect("set");
+            let metadata = fs_err::metadata(path).expect("there");
+            assert_eq!(FileTime::from_last_modification_time(&metadata), time);
+        }
+    }
 }

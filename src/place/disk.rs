@@ -6,23 +6,28 @@
 use std::path::Path;
 
 /// Bytes that an unprivileged process may still write to the file system of `path`, or of the closest directory above
-/// it that exists. `None` where that cannot be told (not on Unix, or the question fails).
-#[cfg(unix)]
+/// it that exists. `None` where that cannot be told.
 pub fn free_bytes(path: &Path) -> Option<u64> {
-    path.ancestors().find_map(|directory| {
-        let facts = rustix::fs::statvfs(directory).ok()?;
-        facts.f_bavail.checked_mul(facts.f_frsize)
-    })
+    path.ancestors().find_map(free_bytes_of)
 }
 
-/// Bytes that may still be written to the file system of `path`: cannot be told on this platform.
-#[cfg(not(unix))]
-pub fn free_bytes(_path: &Path) -> Option<u64> {
+#[cfg(unix)]
+fn free_bytes_of(directory: &Path) -> Option<u64> {
+    let facts = rustix::fs::statvfs(directory).ok()?;
+    facts.f_bavail.checked_mul(facts.f_frsize)
+}
+
+#[cfg(windows)]
+fn free_bytes_of(directory: &Path) -> Option<u64> {
+    fs4::available_space(directory).ok()
+}
+
+#[cfg(not(any(unix, windows)))]
+fn free_bytes_of(_directory: &Path) -> Option<u64> {
     None
 }
 
 #[cfg(test)]
-#[cfg(unix)]
 mod tests {
     use super::*;
 
@@ -33,6 +38,7 @@ mod tests {
         assert!(free.is_some_and(|bytes| bytes > 0));
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_file_system_without_room_says_so() {
         // procfs reports no blocks at all.

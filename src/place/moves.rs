@@ -2,9 +2,14 @@
 //!
 //! A trait, so that tests can make any of them fail.
 
-use std::{fs::Permissions, io, path::Path};
+use std::{fs::Permissions, io, path::Path, thread, time::Duration};
 
 use fs_err as fs;
+
+/// How often a rename is tried that Windows refuses for the moment, and the first pause between two attempts, which
+/// doubles: five seconds in all.
+const ATTEMPTS: u32 = if cfg!(windows) { 10 } else { 1 };
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// How files get from staging into a root.
 pub(super) trait Moves {
@@ -60,19 +65,55 @@ fn link_new(from: &Path, to: &Path) -> io::Result<()> {
     if fs::symlink_metadata(from)?.is_dir() {
         return match fs::symlink_metadata(to) {
             Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-            Err(_) => fs::rename(from, to).map_err(|error| match error.kind() {
-                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
-                    io::ErrorKind::AlreadyExists.into()
-                }
-                _ => error,
-            }),
+            Err(_) => {
+                patiently(ATTEMPTS, || fs::rename(from, to)).map_err(|error| match error.kind() {
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => {
+                        io::ErrorKind::AlreadyExists.into()
+                    }
+                    _ => error,
+                })
+            }
         };
     }
-    fs::hard_link(from, to)?;
-    fs::remove_file(from).inspect_err(|_| {
-        // The name at `to` is ours, made a moment ago.
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from).inspect_err(|_| {
+            // The name at `to` is ours, made a moment ago.
+            fs::remove_file(to).ok();
+        }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(error) => {
+            tracing::debug!("no link at {}: {error}", to.display());
+            replace_own(from, to)
+        }
+    }
+}
+
+/// Moves where files have one name only (FAT, some network shares): onto an empty file that is made for it. Making one
+/// fails where there is anything, and to replace one's own disturbs nobody.
+fn replace_own(from: &Path, to: &Path) -> io::Result<()> {
+    drop(fs::File::create_new(to)?);
+    patiently(ATTEMPTS, || fs::rename(from, to)).inspect_err(|_| {
         fs::remove_file(to).ok();
     })
+}
+
+/// Does `work` again while it is refused, `attempts` times in all.
+///
+/// Windows renames no directory while anybody has a file in it open, and virus scanners open what is new for a moment:
+/// rustup and uv wait for them in the same way.
+fn patiently(attempts: u32, mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..attempts {
+        match work() {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                tracing::debug!("tried again in {pause:?}: {error}");
+                thread::sleep(pause);
+                pause *= 2;
+            }
+            result => return result,
+        }
+    }
+    work()
 }
 
 #[cfg(test)]
@@ -84,7 +125,7 @@ mod tests {
     const BEST: Move = |from, to| FileSystem.move_new(from, to);
 
     #[rstest::rstest]
-    fn a_move_never_replaces_what_is_there(#[values(BEST, link_new)] way: Move) {
+    fn a_move_never_replaces_what_is_there(#[values(BEST, link_new, replace_own)] way: Move) {
         let directory = tempfile::tempdir().unwrap();
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
         fs::write(&from, "new").unwrap();
@@ -114,7 +155,7 @@ mod tests {
     }
 
     #[rstest::rstest]
-    fn a_move_keeps_modification_times(#[values(BEST, link_new)] way: Move) {
+    fn a_move_keeps_modification_times(#[values(BEST, link_new, replace_own)] way: Move) {
         let directory = tempfile::tempdir().unwrap();
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
         fs::write(&from, "x").unwrap();
@@ -128,11 +169,50 @@ mod tests {
 
     #[cfg(unix)]
     #[rstest::rstest]
-    fn a_link_is_moved_itself_and_not_what_it_leads_to(#[values(BEST, link_new)] way: Move) {
+    fn a_link_is_moved_itself_and_not_what_it_leads_to(
+        #[values(BEST, link_new, replace_own)] way: Move,
+    ) {
         let directory = tempfile::tempdir().unwrap();
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
         fs::os::unix::fs::symlink("nowhere", &from).unwrap();
         way(&from, &to).unwrap();
         assert_eq!(fs::read_link(&to).unwrap(), Path::new("nowhere"));
+    }
+
+    #[rstest::rstest]
+    fn a_move_that_fails_leaves_nothing_behind(#[values(BEST, link_new, replace_own)] way: Move) {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        assert_eq!(way(&from, &to).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[rstest::rstest]
+    #[case::for_a_moment(io::ErrorKind::PermissionDenied, 2, true)]
+    #[case::for_good(io::ErrorKind::PermissionDenied, 9, false)]
+    #[case::for_another_reason(io::ErrorKind::AlreadyExists, 1, false)]
+    fn what_is_refused_for_a_moment_is_tried_again(
+        #[case] kind: io::ErrorKind,
+        #[case] refusals: u32,
+        #[case] succeeds: bool,
+    ) {
+        let mut tried = 0;
+        let result = patiently(3, || {
+            tried += 1;
+            if tried <= refusals {
+                Err(kind.into())
+            } else {
+                Ok(())
+            }
+        });
+        assert_eq!(result.is_ok(), succeeds);
+        assert_eq!(
+            tried,
+            if kind == io::ErrorKind::PermissionDenied {
+                3
+            } else {
+                1
+            }
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::environment::Environment;
+use crate::{archive::path::is_windows_name, environment::Environment};
 
 /// `path` without links, as Cargo sees the directory it is started in. What does not exist yet stands behind the
 /// physical path of what does.
@@ -41,9 +41,14 @@ pub fn without_verbatim_prefix(path: PathBuf) -> PathBuf {
     }
 }
 
-/// The same path without the prefix of verbatim ones, if it has it and can do without.
+/// The same path without the prefix of verbatim ones, if it has it and can do without: a name that Windows gives to a
+/// device, or would shorten, means something else without.
 fn plain_windows_path(path: &str) -> Option<String> {
     let rest = path.strip_prefix(r"\\?\")?;
+    let mut names = rest.split('\\').skip(1);
+    if !names.all(|name| name.is_empty() || is_windows_name(name)) {
+        return None;
+    }
     if let Some(share) = rest.strip_prefix(r"UNC\") {
         return Some(format!(r"\\{share}"));
     }
@@ -119,6 +124,9 @@ mod tests {
     #[case(r"\\?\UNC\server\share\p", Some(r"\\server\share\p"))]
     #[case(r"\\?\Volume{b75e2c83-0000-0000-0000-602f00000000}\p", None)]
     #[case(r"\\.\COM1", None)]
+    #[case(r"\\?\C:\work\aux\p", None)]
+    #[case(r"\\?\C:\work\dot.", None)]
+    #[case(r"\\?\C:\", Some(r"C:\"))]
     #[case(r"C:\work", None)]
     fn windows_verbatim_paths_lose_their_prefix_where_they_can(
         #[case] path: &str,

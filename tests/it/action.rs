@@ -84,6 +84,25 @@ fn a_second_run_on_main_compiles_nothing() {
     assert_eq!(report.save("deps").outcome, "skipped");
 }
 
+#[test]
+fn the_committed_binary_keeps_dependencies_warm() {
+    let (sandbox, service) = (Sandbox::new(), CacheService::start());
+    let jobs = job(&sandbox, &["tiers: registry,deps"]);
+    let runner = Runner::new(&sandbox, &jobs).service(&service, 2);
+    let Some(runner) = runner.with_committed_binary() else {
+        return;
+    };
+    let cold = runner.push("main").success();
+    assert_eq!(cold.told("build", "SUPPORTED"), "true");
+    assert_eq!(cold.told("build", "DEPS"), "miss", "{}", cold.log);
+
+    sandbox.empty_cargo_home();
+    let warm = runner.push("main").success();
+    assert_eq!(warm.told("build", "HIT"), "true");
+    let build = warm.build("build");
+    assert!(build.compiled_dependencies().is_empty(), "{}", warm.log);
+}
+
 /// act has a service of its own, which others wrote: of version 1.
 #[test]
 fn the_service_of_another_runner_keeps_entries_as_well() {

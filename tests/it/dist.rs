@@ -8,6 +8,7 @@ use hotcrate::{key::Digest, process::user_command};
 
 #[cfg(unix)]
 use crate::support::Sandbox;
+use crate::support::interop::say_skipped;
 
 /// The repository's `dist`.
 fn dist() -> PathBuf {
@@ -15,11 +16,7 @@ fn dist() -> PathBuf {
 }
 
 /// Every committed binary, with its target.
-#[expect(
-    clippy::print_stdout,
-    reason = "a test that had nothing to look at says so"
-)]
-fn binaries() -> Vec<(String, PathBuf)> {
+pub(crate) fn binaries() -> Vec<(String, PathBuf)> {
     let mut binaries: Vec<_> = walkdir::WalkDir::new(dist().join("bin"))
         .into_iter()
         .filter_map(Result::ok)
@@ -31,7 +28,7 @@ fn binaries() -> Vec<(String, PathBuf)> {
         .collect();
     binaries.sort();
     if binaries.is_empty() {
-        println!("no binary is committed yet");
+        say_skipped("no binary is committed yet");
     }
     binaries
 }
@@ -50,7 +47,6 @@ fn runs_here(target: &str) -> bool {
 fn every_committed_binary_that_runs_here_says_what_it_was_made_from() {
     for (target, binary) in binaries() {
         if !runs_here(&target) {
-            println!("{target} cannot be run here");
             continue;
         }
         let output = user_command(binary.as_os_str())

@@ -15,6 +15,7 @@ mod action_step;
 mod actions_faults;
 mod actions_store;
 mod architecture;
+mod binaries;
 mod damage;
 mod dist;
 mod doctor;

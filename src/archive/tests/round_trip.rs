@@ -4,7 +4,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::archive::{Kind, UNPACKED_ATIME};
+#[cfg(unix)]
+use crate::archive::Kind;
+use crate::archive::UNPACKED_ATIME;
 
 #[cfg(unix)]
 #[test]

@@ -11,7 +11,9 @@ use std::{
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use super::{Build, CacheService, Sandbox, checkout, copy_tree, fixture, token};
+use super::{
+    Build, CacheService, Sandbox, checkout, copy_tree, fixture, interop::say_skipped, token,
+};
 
 /// What a user writes.
 pub(crate) const HOTCRATE: &str = "hotcrate/hotcrate@v1";
@@ -60,6 +62,20 @@ impl<'a> Runner<'a> {
     pub(crate) fn without_binary(self) -> Self {
         fs::remove_dir_all(self.action.join("dist/bin")).unwrap();
         self
+    }
+
+    /// The action with the binary that is committed, as users get it, in place of this build's. `None` if there is none.
+    pub(crate) fn with_committed_binary(self) -> Option<Self> {
+        let name = format!("dist/bin/{TARGET}/hotcrate");
+        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
+        if !committed.exists() {
+            say_skipped(&format!("{name} is not committed yet"));
+            return None;
+        }
+        let binary = self.action.join(name);
+        fs::remove_file(&binary).unwrap();
+        fs::copy(committed, binary).unwrap();
+        Some(self)
     }
 
     /// Runs the workflow as a push to `branch` does.

@@ -42,7 +42,8 @@ fn tool(relative: &str) -> Option<PathBuf> {
     None
 }
 
-fn say_skipped(why: &str) {
+/// Says that a test had nothing to try: `tests/run` counts it among those that were skipped.
+pub(crate) fn say_skipped(why: &str) {
     let mut stderr = std::io::stderr();
     writeln!(stderr, "SKIPPED: {why}").unwrap();
 }
