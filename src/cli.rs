@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
-    builder::{OsStringValueParser, TypedValueParser as _},
+    builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _},
 };
 
 use crate::settings::{DEFAULT_MAX_SIZE, DEFAULT_RESTORE_TIMEOUT, DEFAULT_SAVE_TIMEOUT};
@@ -46,6 +46,12 @@ pub enum Command {
     Gc(GcArguments),
     /// Tells how two entries differ, or how what is stored differs from what this project asks for.
     Explain(ExplainArguments),
+    /// Prints which target directory this checkout should build in, so that checkouts of one project don't build into
+    /// each other's.
+    TargetDir(TargetDirArguments),
+    /// Puts in place what a command builds if it was built before from the same sources, and else runs it and stores
+    /// that.
+    Artifact(ArtifactArguments),
     /// What `dist/launcher.cjs` calls on a runner: settings come from the action's inputs.
     #[command(hide = true)]
     Action(ActionArguments),
@@ -74,6 +80,89 @@ pub struct RunArguments {
     /// Options of every subcommand.
     #[command(flatten)]
     pub common: CommonArguments,
+    /// Which target directory to build in: `auto`, `shared` or `isolated`, as of `target-dir` [default: the project's
+    /// own].
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "HOTCRATE_TARGET_MODE",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub target_mode: String,
+    /// Folders whose checkouts get a target directory of their own with `auto`: patterns as in .gitignore, one a line.
+    #[arg(
+        long,
+        value_name = "LINES",
+        env = "HOTCRATE_WORKTREE_PATTERNS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub worktree_patterns: String,
+    /// What to do while another run builds in that directory: `wait`, or take an `isolated` one.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        env = "HOTCRATE_IF_BUSY",
+        default_value = "wait"
+    )]
+    pub if_busy: String,
+    /// The command to run, with its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// Options of `target-dir`.
+#[derive(Debug, Args)]
+pub struct TargetDirArguments {
+    /// Options of every subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// `shared`: the project's one warm directory. `isolated`: one for this worktree, or this branch, which starts with the
+    /// dependencies of the shared one. `auto`: shared for the primary checkout; isolated for linked worktrees, folders
+    /// that match `--worktree-patterns`, and in CI.
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "HOTCRATE_TARGET_MODE",
+        default_value = "auto"
+    )]
+    pub mode: String,
+    /// Folders whose checkouts get a directory of their own with `auto`: patterns as in .gitignore, one a line.
+    #[arg(
+        long,
+        value_name = "LINES",
+        env = "HOTCRATE_WORKTREE_PATTERNS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub worktree_patterns: String,
+    /// Print what a POSIX shell takes to have Cargo build there: `eval "$(hotcrate target-dir --shell)"`.
+    #[arg(long, conflicts_with = "cargo_config")]
+    pub shell: bool,
+    /// Print what to put into `.cargo/config.toml`.
+    #[arg(long)]
+    pub cargo_config: bool,
+}
+
+/// Options of `artifact`.
+#[derive(Debug, Args)]
+pub struct ArtifactArguments {
+    /// Options of every subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// The files or directories that the command makes, relative to the project; again for each, or one a line.
+    #[arg(long, value_name = "PATHS", required = true)]
+    pub paths: Vec<String>,
+    /// Files or directories that it reads although git ignores them, or that lie elsewhere; again for each, or one a line.
+    #[arg(long, value_name = "PATHS")]
+    pub include: Vec<String>,
+    /// Let the commit count, and not only what it holds. Where a package shows signs of reading git it counts anyway.
+    #[arg(long)]
+    pub commit: bool,
+    /// Run the command in any case.
+    #[arg(long, env = "HOTCRATE_REBUILD", value_parser = FalseyValueParser::new())]
+    pub rebuild: bool,
     /// The command to run, with its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub command: Vec<OsString>,

@@ -11,6 +11,8 @@
 //!                              ├─▶ policy    whether to save                               [pure]
 //!                              ├─▶ archive   packing and unpacking
 //!                              ├─▶ place     putting in place, all or nothing
+//!                              ├─▶ bucket    target directories outside of checkouts
+//!                              ├─▶ artifact  what a command builds from, and what it built
 //!                              ├─▶ store     where entries live
 //!                              ├─▶ inventory what a repository holds, and what to delete  [pure]
 //!                              ├─▶ github    how to ask a repository, and to delete from it
@@ -26,6 +28,9 @@
 //! [`fail_open`] alone.
 
 pub mod archive;
+pub mod artifact;
+pub mod bucket;
+pub mod bucket_settings;
 pub mod cli;
 pub mod commands;
 pub mod console;

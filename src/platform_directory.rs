@@ -4,10 +4,16 @@ use std::path::PathBuf;
 
 use crate::environment::Environment;
 
-/// The directory of the store unless the user names one: `$XDG_CACHE_HOME/hotcrate` or `~/.cache/hotcrate` on Linux,
+/// The variable that names the directory of everything that hotcrate keeps.
+pub const HOME: &str = "HOTCRATE_HOME";
+
+/// The directory of everything that hotcrate keeps, the store included unless the user names another one for it:
+/// `$HOTCRATE_HOME`, which has to be absolute; else `$XDG_CACHE_HOME/hotcrate` or `~/.cache/hotcrate` on Linux,
 /// `~/Library/Caches/hotcrate` on macOS, `%LOCALAPPDATA%\hotcrate\cache` on Windows.
 pub fn cache(environment: &Environment) -> Option<PathBuf> {
-    if cfg!(windows) {
+    if let Some(home) = environment.path(HOME).filter(|home| home.is_absolute()) {
+        Some(home)
+    } else if cfg!(windows) {
         Some(
             environment
                 .path("LOCALAPPDATA")?

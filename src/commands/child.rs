@@ -5,7 +5,11 @@
 //! reach it. If signals cannot be passed on, it
 //! runs without.
 
-use std::{ffi::OsString, io, process::ExitStatus};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    process::ExitStatus,
+};
 
 use crate::{commands::signals, process::user_command};
 
@@ -26,7 +30,7 @@ pub(super) struct Ended {
 /// Runs `command` to its end, with `variables` set besides what is set. An error says that it could not be started, with the status to exit with.
 pub(super) fn run_to_end(
     command: &[OsString],
-    variables: &[(String, String)],
+    variables: &[(&OsStr, &OsStr)],
 ) -> Result<Ended, (u8, io::Error)> {
     let Some((program, arguments)) = command.split_first() else {
         let empty = io::Error::new(io::ErrorKind::InvalidInput, "no command was given");
@@ -34,7 +38,7 @@ pub(super) fn run_to_end(
     };
     let mut command = user_command(program);
     command.args(arguments);
-    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    command.envs(variables.iter().copied());
     // Before the start: a signal between the two would end hotcrate and leave the command without a parent.
     let signals = signals::Forwarding::prepare();
     let mut child = command.spawn().map_err(|error| {

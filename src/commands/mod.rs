@@ -1,6 +1,7 @@
 //! The subcommands: each checks its settings, hands over to the engine, and tells what became of it.
 
 mod action;
+mod artifact;
 mod child;
 mod doctor;
 mod explain;
@@ -12,6 +13,7 @@ mod restore;
 mod run;
 mod save;
 mod signals;
+mod target_dir;
 mod wrap;
 
 pub use wrap::{is_wrapper, wrap};
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::{
+    bucket_settings::check_home,
     cli::{Cli, Command, CommonArguments},
     console::Console,
     environment::Environment,
@@ -45,7 +48,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
     match &cli.command {
         Command::Run(arguments) => {
             with_settings(&arguments.common, environment, |settings, console| {
-                run::run(&arguments.command, settings, environment, console)
+                run::run(arguments, settings, environment, console)
             })
         }
         Command::Restore(arguments) => {
@@ -84,6 +87,16 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
                 gc::gc(arguments, settings, environment, console)
             })
         }
+        Command::Artifact(arguments) => {
+            with_settings(&arguments.common, environment, |settings, console| {
+                artifact::artifact(arguments, settings, environment, console)
+            })
+        }
+        Command::TargetDir(arguments) => {
+            with_settings(&arguments.common, environment, |settings, console| {
+                target_dir::target_dir(arguments, settings, environment, console)
+            })
+        }
         Command::Action(arguments) => action::action(arguments.stage, environment),
     }
 }
@@ -108,6 +121,10 @@ fn with_settings(
     environment: &Environment,
     work: impl FnOnce(&Settings, &Console) -> u8,
 ) -> u8 {
+    if let Err(error) = check_home(environment) {
+        Console::new(Verbosity::Normal).error(&error.to_string());
+        return STATUS_USAGE;
+    }
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     match Settings::check(arguments, &here, environment) {
         Ok(settings) => {

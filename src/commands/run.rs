@@ -1,28 +1,60 @@
 //! `hotcrate run -- CMD…`: restore, run, save.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use crate::{
+    bucket_settings::{BucketSettings, BucketSettingsError},
+    cli::RunArguments,
     commands::{
-        STATUS_SUCCESS, attempt,
+        STATUS_SUCCESS, STATUS_USAGE, attempt,
         child::{self, Ended},
         conclude, keep_for_doctor, summarize,
     },
     console::Console,
-    engine::{JobResult, Session},
+    engine::{JobResult, Purpose, Session, TargetBucket, open_bucket},
     environment::Environment,
     report::RunReport,
     settings::Settings,
-    state::RunState,
 };
 
-/// Runs `command` between a restore and a save. Whatever happens to those, the command runs, and its status counts.
+/// Runs a command between a restore and a save. Whatever happens to those, the command runs, and its status counts.
 pub(super) fn run(
-    command: &[OsString],
+    arguments: &RunArguments,
     settings: &Settings,
     environment: &Environment,
     console: &Console,
 ) -> u8 {
+    let asked_for = match bucket_settings(arguments) {
+        Ok(asked_for) => asked_for,
+        Err(error) => {
+            console.error(&error.to_string());
+            return STATUS_USAGE;
+        }
+    };
+    // Held until the command, and what is saved of it, is through.
+    let bucket = asked_for.and_then(|about| {
+        attempt(
+            console,
+            "building in the project's own target directory",
+            || {
+                let bucket = open_bucket(Purpose::Build, settings, &about, environment, console)?;
+                console.line(&format!(
+                    "target    {}: {}",
+                    bucket.choice,
+                    bucket.target.display()
+                ));
+                Ok(bucket)
+            },
+        )
+    });
+    let variables = bucket.as_ref().map(TargetBucket::variables);
+    let variables = variables.unwrap_or_default();
+    let environment = variables
+        .iter()
+        .fold(environment.clone(), |environment, (name, value)| {
+            environment.with(*name, *value)
+        });
+    let environment = &environment;
     let mut report = RunReport::default();
     let session = attempt(console, "going on without the cache", || {
         Session::begin(settings, environment, console)
@@ -35,7 +67,16 @@ pub(super) fn run(
             keep_for_doctor(&state, environment, console);
             Some(state)
         },
-        |state| run_command(command, state, console),
+        |state| {
+            let mut variables: Vec<(&OsStr, &OsStr)> = variables
+                .iter()
+                .map(|(name, value)| (OsStr::new(name), value.as_os_str()))
+                .collect();
+            let sccache = state.and_then(|state| state.sccache.as_ref());
+            let of_sccache = sccache.into_iter().flat_map(|sccache| &sccache.variables);
+            variables.extend(of_sccache.map(|(name, value)| (OsStr::new(name), OsStr::new(value))));
+            run_command(&arguments.command, &variables, console)
+        },
         |state, job, report| {
             if let Some(session) = &session {
                 session.save(Some(&state), job, report);
@@ -78,9 +119,24 @@ fn surround<State>(
     ended
 }
 
-fn run_command(command: &[OsString], state: Option<&RunState>, console: &Console) -> Ended {
-    let sccache = state.and_then(|state| state.sccache.as_ref());
-    let variables = sccache.map_or(&[][..], |sccache| &sccache.variables);
+/// What the user asks for of buckets; `None` if nothing, which leaves the target directory what it is.
+fn bucket_settings(
+    arguments: &RunArguments,
+) -> Result<Option<BucketSettings>, BucketSettingsError> {
+    let checked = BucketSettings::check(
+        &arguments.target_mode,
+        &arguments.worktree_patterns,
+        &arguments.if_busy,
+    )?;
+    Ok(Some(checked).filter(|_| !arguments.target_mode.trim().is_empty()))
+}
+
+/// Runs the command to its end; one that cannot be started is told of, and ends as a shell says that it does.
+pub(super) fn run_command(
+    command: &[OsString],
+    variables: &[(&OsStr, &OsStr)],
+    console: &Console,
+) -> Ended {
     child::run_to_end(command, variables).unwrap_or_else(|(status, error)| {
         let program = command.first().map(|program| program.to_string_lossy());
         console.error(&format!(

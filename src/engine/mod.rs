@@ -3,9 +3,12 @@
 //! Every tier goes the same way, in `restore` and `save`; what is peculiar to one is behind the trait `TierWork`,
 //! one file a tier. Invariant: trouble with one tier leaves the others working, and what was there before as it was.
 
+mod artifact;
+mod bucket;
 mod doctor;
 mod explain;
 mod gc;
+mod git_signs;
 mod holdings;
 mod incremental;
 mod judged;
@@ -17,6 +20,7 @@ mod rebuilt;
 mod replay;
 mod restore;
 mod save;
+mod seed;
 mod session;
 mod sources;
 mod store;
@@ -31,6 +35,8 @@ mod tools;
 mod unit_set;
 mod workspace;
 
+pub use artifact::{ArtifactRequest, Artifacts, Kept, NoCheckout, tell_kept};
+pub use bucket::{Purpose, TargetBucket, open_bucket};
 pub use explain::{ExplainRequest, stored_for_job};
 pub use gc::{Collected, collect_after_job, is_denied};
 pub use holdings::Holdings;

@@ -10,7 +10,9 @@ use serde::{Serialize, Serializer};
 use crate::{key::ParsedKey, tier::TierName};
 
 /// How keys of well-known actions begin, and what to call those.
-const TOOLS: [(&str, &str); 16] = [
+const TOOLS: [(&str, &str); 17] = [
+    // Named after what is built, and not after a tier.
+    ("hotcrate-artifact-", "hotcrate artifact"),
     ("setup-uv-", "setup-uv"),
     ("setup-go-", "setup-go"),
     ("node-cache-", "setup-node"),

@@ -14,6 +14,7 @@ mod disk;
 mod locks;
 mod moves;
 mod put;
+mod replace;
 mod staging;
 mod tools;
 mod unrecorded;
@@ -23,6 +24,7 @@ use std::{io, path::PathBuf, time::Duration};
 pub use disk::free_bytes;
 pub use locks::{CargoLocks, LockPlace};
 pub use put::{Piece, Placed, Stopped, place_pieces, place_where_empty, place_whole};
+pub use replace::replace;
 pub use staging::{STAGING_PREFIX, Staging, remove_stale};
 pub use tools::{MergedTools, SkippedTool, merge_tools};
 

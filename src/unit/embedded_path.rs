@@ -54,6 +54,20 @@ pub fn holds_target_path(target: &Path, unit: &Unit) -> bool {
         .any(|path| fs_err::read(&path).map_or(true, |bytes| search.matters_in(&bytes)))
 }
 
+/// Whether the file at `path`, an executable, library or text, holds the absolute path `place` outside of debug
+/// information. What cannot be read counts as holding it.
+pub fn file_holds(path: &Path, place: &Path) -> bool {
+    let Some(text) = place.to_str() else {
+        return false;
+    };
+    let read = fs_err::read(path);
+    read.map_or(true, |bytes| {
+        let searches = spellings(text);
+        let mut searches = searches.iter().map(|text| PathSearch::new(text, []));
+        searches.any(|search| search.matters_in(&bytes))
+    })
+}
+
 fn outputs(unit: &Unit) -> impl Iterator<Item = &UnitFile> {
     unit.files
         .iter()

@@ -83,6 +83,21 @@ pub fn read_target(directory: &Path, sources: &SourceRoots) -> Result<TargetTree
     Ok(tree)
 }
 
+/// Whether `unit`, which was read from the target directory `directory`, has the fingerprint that it had then. Cargo
+/// empties it before it compiles the unit anew.
+pub fn is_as_read(directory: &Path, unit: &Unit) -> bool {
+    let times: Option<Vec<_>> = unit
+        .files
+        .iter()
+        .filter(|file| file.is_fingerprint && HashFileName::parse(file.path.file_name()).is_some())
+        .map(|file| {
+            let found = fs_err::metadata(file.path.below(directory)).ok()?;
+            found.modified().ok().filter(|_| found.len() == file.bytes)
+        })
+        .collect();
+    times.is_some_and(|times| times.into_iter().max() == Some(unit.compiled_at))
+}
+
 fn leave_out(draft: &Draft, reason: LeftOutReason, tree: &mut TargetTree) {
     tree.left_out.extend(left_out(&draft.outputs, reason));
     tree.left_out.extend(left_out(&draft.fingerprint, reason));

@@ -2,7 +2,8 @@
 //!
 //! Cargo takes a unit for stale if the output of one that it was compiled against is newer. Two builds of the same
 //! dependencies can be equal and have other times. Invariant: the units that are shifted keep their order among
-//! themselves, as all of them move by one span, each file once, whatever names it has. A failure in between leaves some
+//! themselves, as all of them move by one span, each file once, whatever names it has in this directory. A file that has
+//! names in other directories too is copied first: its time there is not ours to change. A failure in between leaves some
 //! units newer than others, which costs compilations and hides nothing.
 
 use std::{
@@ -53,6 +54,8 @@ pub fn make_older<'a>(
         return Ok(());
     }
     let span = newest.unix_seconds() - oldest.unix_seconds() + MARGIN_SECONDS;
+    let files = dependencies.iter().flat_map(|unit| &unit.files);
+    make_own(directory, files)?;
     shifted.par_iter().zip(&times).try_for_each(|(file, time)| {
         let path = file.path.below(directory);
         let time = FileTime::from_unix_time(time.unix_seconds() - span, time.nanoseconds());
@@ -63,6 +66,60 @@ pub fn make_older<'a>(
         };
         set.map_err(|source| ShiftError { path, source })
     })
+}
+
+/// Gives each of `files` that has a name which is none of theirs an inode of its own, with the same time.
+#[cfg(unix)]
+fn make_own<'a>(
+    directory: &Path,
+    files: impl Iterator<Item = &'a UnitFile>,
+) -> Result<(), ShiftError> {
+    use std::{collections::HashMap, os::unix::fs::MetadataExt as _};
+
+    let mut names: HashMap<_, Vec<PathBuf>> = HashMap::new();
+    for file in files.filter(|file| file.kind == FileKind::File) {
+        let paths = names.entry(file.inode).or_default();
+        let path = file.path.below(directory);
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    names.into_values().par_bridge().try_for_each(|paths| {
+        let [first, others @ ..] = paths.as_slice() else {
+            return Ok(());
+        };
+        let failed = |source| ShiftError {
+            path: first.clone(),
+            source,
+        };
+        let found = fs_err::metadata(first).map_err(failed)?;
+        if usize::try_from(found.nlink()).is_ok_and(|count| count <= paths.len()) {
+            return Ok(());
+        }
+        let aside = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            path.with_file_name(format!(".hotcrate-{name}"))
+        };
+        let own = aside(first);
+        fs_err::copy(first, &own).map_err(failed)?;
+        filetime::set_file_mtime(&own, FileTime::from_last_modification_time(&found))
+            .map_err(failed)?;
+        for path in others {
+            let other = aside(path);
+            fs_err::hard_link(&own, &other).map_err(failed)?;
+            fs_err::rename(&other, path).map_err(failed)?;
+        }
+        fs_err::rename(&own, first).map_err(failed)
+    })
+}
+
+/// Where nothing tells how many names a file has, no bucket shares any.
+#[cfg(not(unix))]
+fn make_own<'a>(
+    _directory: &Path,
+    _files: impl Iterator<Item = &'a UnitFile>,
+) -> Result<(), ShiftError> {
+    Ok(())
 }
 
 fn times(directory: &Path, files: &[&UnitFile]) -> Result<Vec<FileTime>, ShiftError> {
@@ -147,6 +204,31 @@ mod tests {
         assert_eq!(seconds(directory, "rlib"), 900 - MARGIN_SECONDS);
         assert_eq!(seconds(directory, "rmeta"), 800 - MARGIN_SECONDS);
         assert_eq!(seconds(directory, "app"), 900);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_in_another_directory_keeps_its_time() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let directory = directory.path();
+        fs_err::create_dir(directory.join("bucket")).expect("made");
+        let elsewhere = directory.join("elsewhere");
+        fs_err::write(&elsewhere, "rlib").expect("written");
+        let bucket = directory.join("bucket");
+        for name in ["rlib", "uplifted"] {
+            fs_err::hard_link(&elsewhere, bucket.join(name)).expect("linked");
+        }
+        let dependency = unit(&bucket, &[("rlib", 1_100), ("uplifted", 1_100)]);
+        let user = unit(&bucket, &[("app", 900)]);
+        make_older(&bucket, &[&dependency], std::iter::once(&user)).expect("times are set");
+        assert_eq!(seconds(directory, "elsewhere"), 1_100);
+        for name in ["rlib", "uplifted"] {
+            assert_eq!(seconds(&bucket, name), 900 - MARGIN_SECONDS);
+            let content = fs_err::read_to_string(bucket.join(name)).expect("it is there");
+            assert_eq!(content, "rlib");
+        }
+        let names = fs_err::read_dir(&bucket).expect("it is there").count();
+        assert_eq!(names, 3);
     }
 
     #[test]

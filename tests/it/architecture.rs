@@ -29,9 +29,12 @@ enum Layer {
 }
 
 /// Every module of `src`, by its path; the longest that fits counts.
-const LAYERS: [(&str, Layer); 37] = [
+const LAYERS: [(&str, Layer); 40] = [
     ("archive", Layer::Effects),
     ("archive::path", Layer::Words),
+    ("artifact", Layer::Effects),
+    ("bucket", Layer::Effects),
+    ("bucket_settings", Layer::Wiring),
     ("cli", Layer::Top),
     ("commands", Layer::Commands),
     ("console", Layer::Effects),

@@ -77,6 +77,32 @@ fn a_full_cargo_home_leaves_no_half_restored_registry() {
     sandbox.hotcrate(&second).run(&BUILD).success();
 }
 
+#[test]
+fn a_bucket_that_the_dependencies_do_not_fit_into_starts_empty_and_says_so() {
+    let sandbox = Sandbox::new();
+    let primary = checkout(&sandbox, &fixture("small"), "primary");
+    sandbox.cargo(&primary, &["build", "--locked"]);
+    let home = sandbox.path("hotcrate-home");
+    let Some(disk) = SmallDisk::mount(home.clone(), 256 << 10) else {
+        return;
+    };
+    let told = sandbox
+        .hotcrate(&primary)
+        .option("--mode", "isolated")
+        .env("HOTCRATE_HOME", &home)
+        .look("target-dir")
+        .success();
+    assert_eq!(told.warnings().len(), 1, "{}", told.stderr);
+    assert!(
+        told.stderr.contains("the bucket starts empty"),
+        "{}",
+        told.stderr
+    );
+    assert!(!Path::new(told.stdout.trim_end()).exists());
+    assert!(staging_under(&home).is_empty());
+    drop(disk);
+}
+
 /// A file system of a few bytes. Unmounted when dropped.
 struct SmallDisk(PathBuf);
 

@@ -33,6 +33,10 @@ mod support;
 #[cfg(unix)]
 mod actions_run;
 #[cfg(unix)]
+mod artifact;
+#[cfg(unix)]
+mod buckets;
+#[cfg(unix)]
 mod cache_directories;
 #[cfg(unix)]
 mod commands;

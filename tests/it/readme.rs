@@ -25,7 +25,17 @@ fn options_in(text: &str) -> BTreeSet<String> {
 #[test]
 fn the_settings_table_names_every_option_and_no_other() {
     let mut of_binary = BTreeSet::new();
-    for subcommand in ["run", "restore", "save", "plan", "report", "gc", "explain"] {
+    for subcommand in [
+        "run",
+        "restore",
+        "save",
+        "plan",
+        "report",
+        "gc",
+        "explain",
+        "target-dir",
+        "artifact",
+    ] {
         let help = user_command(env!("CARGO_BIN_EXE_hotcrate").as_ref())
             .args([subcommand, "--help"])
             .output()

@@ -75,8 +75,13 @@ impl<'a> Hotcrate<'a> {
 
     /// `hotcrate run -- COMMAND`.
     pub(crate) fn run<A: AsRef<OsStr>>(self, command: &[A]) -> Finished {
+        self.call("run", command)
+    }
+
+    /// `hotcrate <subcommand> -- COMMAND`.
+    pub(crate) fn call<A: AsRef<OsStr>>(self, subcommand: &str, command: &[A]) -> Finished {
         let report = self.report();
-        let mut hotcrate = self.command("run", &report);
+        let mut hotcrate = self.command(subcommand, &report);
         hotcrate.arg("--").args(command);
         finish(hotcrate, &report)
     }
