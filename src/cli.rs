@@ -7,7 +7,7 @@ use clap::{
     builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _},
 };
 
-use crate::settings::{DEFAULT_MAX_SIZE, DEFAULT_RESTORE_TIMEOUT, DEFAULT_SAVE_TIMEOUT};
+use crate::settings::{DEFAULT_RESTORE_TIMEOUT, DEFAULT_SAVE_TIMEOUT};
 
 /// What `--version` says. `dist/build.sh` adds the digest of the sources that a binary was made from.
 const VERSION: &str = match option_env!("HOTCRATE_BUILD_VERSION") {
@@ -52,6 +52,9 @@ pub enum Command {
     /// Puts in place what a command builds if it was built before from the same sources, and else runs it and stores
     /// that.
     Artifact(ArtifactArguments),
+    /// Deletes what is of no use any more on this machine: target directories of checkouts that are gone, stale units,
+    /// and with an age or a size more. Prints the plan first.
+    Clean(CleanArguments),
     /// What `dist/launcher.cjs` calls on a runner: settings come from the action's inputs.
     #[command(hide = true)]
     Action(ActionArguments),
@@ -143,6 +146,32 @@ pub struct TargetDirArguments {
     /// Print what to put into `.cargo/config.toml`.
     #[arg(long)]
     pub cargo_config: bool,
+}
+
+/// Options of `clean`.
+#[derive(Debug, Args)]
+pub struct CleanArguments {
+    /// Options of every subcommand.
+    #[command(flatten)]
+    pub common: CommonArguments,
+    /// Print what would be deleted, and delete nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete also what nobody has used for this long, such as `14d`.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub older_than: String,
+    /// Delete every target directory and every stored entry of this project; the checkout's own target directory is
+    /// left to `cargo clean`.
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `artifact`.
@@ -290,12 +319,13 @@ pub struct CommonArguments {
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 
-    /// How large the store may grow before the entries used longest ago are deleted, such as `10GiB`.
+    /// How large the store may grow before the entries used longest ago are deleted [default: 10GiB].
     #[arg(
         long,
         value_name = "SIZE",
         env = "HOTCRATE_MAX_SIZE",
-        default_value = DEFAULT_MAX_SIZE
+        default_value = "",
+        hide_default_value = true
     )]
     pub max_size: String,
 

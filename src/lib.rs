@@ -15,6 +15,7 @@
 //!                              ├─▶ artifact  what a command builds from, and what it built
 //!                              ├─▶ store     where entries live
 //!                              ├─▶ inventory what a repository holds, and what to delete  [pure]
+//!                              ├─▶ clean     what is of no more use on this machine       [pure]
 //!                              ├─▶ github    how to ask a repository, and to delete from it
 //!                              ├─▶ sccache   a wrapper around the compiler, and its server
 //!                              └─▶ report    what people are told                          [pure]
@@ -31,6 +32,7 @@ pub mod archive;
 pub mod artifact;
 pub mod bucket;
 pub mod bucket_settings;
+pub mod clean;
 pub mod cli;
 pub mod commands;
 pub mod console;

@@ -169,7 +169,7 @@ fn read_repository(
         || {
             rayon::join(
                 || git(&["ls-files", "-s", "-v", "-z"]),
-                || git(&["ls-files", "-z", "--", ":(attr:filter)"]),
+                || git(&["ls-files", "-z", "--", ":(exclude,attr:!filter)"]),
             )
         },
         || {
@@ -191,6 +191,10 @@ fn read_repository(
     let mut to_read: Vec<String> = filtered.split('\0').map(str::to_owned).collect();
     let mut nested = Vec::new();
     let mut state = TreeState::default();
+    // Which bytes a file has that stands for one object depends on these. Where none is set, git fails.
+    let endings = git(&["config", "--get-regexp", r"^core\.(autocrlf|eol|symlinks)$"]);
+    let endings = endings.unwrap_or_default();
+    state.0.insert(".git/config".to_owned(), endings);
     for line in index.split('\0').filter(|line| !line.is_empty()) {
         let indexed = parse_indexed(line).ok_or_else(|| strange(line))?;
         if indexed.mode == GITLINK {

@@ -22,6 +22,7 @@ mod mode;
 mod names;
 mod record;
 mod seed;
+mod survey;
 
 pub use checkout::Checkout;
 pub use copy::{CopyError, Copying, Made};
@@ -33,3 +34,4 @@ pub use mode::{
 pub use names::{BucketPlace, ProjectBuckets};
 pub use record::{BucketRecord, RecordError};
 pub use seed::{may_be_linked, seedable};
+pub use survey::{FoundBuckets, find_buckets, going};

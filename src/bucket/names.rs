@@ -154,7 +154,7 @@ mod tests {
         );
         insta::assert_snapshot!(
             name(BucketKind::Shared, &primary),
-            @"buckets-v1/my-project-2f89bdf1/shared"
+            @"buckets-v1/my-project-8d203b3c/shared"
         );
     }
 

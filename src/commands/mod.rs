@@ -3,6 +3,7 @@
 mod action;
 mod artifact;
 mod child;
+mod clean;
 mod doctor;
 mod explain;
 mod gc;
@@ -90,6 +91,11 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
         Command::Artifact(arguments) => {
             with_settings(&arguments.common, environment, |settings, console| {
                 artifact::artifact(arguments, settings, environment, console)
+            })
+        }
+        Command::Clean(arguments) => {
+            with_settings(&arguments.common, environment, |settings, console| {
+                clean::clean(arguments, settings, environment, console)
             })
         }
         Command::TargetDir(arguments) => {

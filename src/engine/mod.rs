@@ -5,6 +5,7 @@
 
 mod artifact;
 mod bucket;
+mod clean;
 mod doctor;
 mod explain;
 mod gc;
@@ -37,6 +38,7 @@ mod workspace;
 
 pub use artifact::{ArtifactRequest, Artifacts, Kept, NoCheckout, tell_kept};
 pub use bucket::{Purpose, TargetBucket, open_bucket};
+pub use clean::{Cleaned, Cleaning};
 pub use explain::{ExplainRequest, stored_for_job};
 pub use gc::{Collected, collect_after_job, is_denied};
 pub use holdings::Holdings;

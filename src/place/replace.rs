@@ -73,12 +73,11 @@ mod tests {
             }
             replace(&staging, &staging.path().join(new), &place).unwrap();
             drop(staging);
-            match new {
-                "file" => assert_eq!(fs::read_to_string(&place).unwrap(), "new"),
-                _ => {
-                    assert!(place.join("new").exists());
-                    assert!(!place.join("old").exists());
-                }
+            if new == "file" {
+                assert_eq!(fs::read_to_string(&place).unwrap(), "new");
+            } else {
+                assert!(place.join("new").exists());
+                assert!(!place.join("old").exists());
             }
             assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         }

@@ -3,6 +3,7 @@
 //! Nothing here reads or prints anything.
 
 mod chart;
+mod cleaning;
 mod collection;
 mod doctor;
 mod explanation;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tier::TierName;
 
+pub use cleaning::render_clean_plan;
 pub use collection::render_gc_plan;
 pub use doctor::{Compared, DoctorReport, render_doctor};
 pub use explanation::{Comparison, DigitChange, Explanation, render_explanation, render_stored};

@@ -307,3 +307,34 @@ fn a_state_that_cannot_be_read_is_one_warning_and_no_save() {
     );
     assert!(!post.log.contains("; saved"), "{post:#?}");
 }
+
+#[test]
+fn what_a_job_builds_is_put_in_place_in_the_next_one() {
+    let sandbox = Sandbox::new();
+    let clone = checkout(&sandbox, &fixture("small"), "clone");
+    let step = || {
+        Step::new(&sandbox)
+            .input("tiers", "registry")
+            .input("artifacts", "app/made")
+            .input("artifacts-command", "make it")
+    };
+    let made = clone.join("app/made");
+    for ends_well in ["failure", "success"] {
+        let step = step().input("job-status", ends_well);
+        let main = step.main(&clone);
+        assert_eq!(main.output("artifact-hit"), "false", "{ends_well}");
+        fs::write(&made, "made").unwrap();
+        step.post(&clone, &main);
+        fs::remove_file(&made).unwrap();
+    }
+    assert_eq!(step().main(&clone).output("artifact-hit"), "true");
+    assert_eq!(fs::read_to_string(&made).unwrap(), "made");
+
+    fs::write(clone.join("new"), "").unwrap();
+    let step = step();
+    let main = step.main(&clone);
+    assert_eq!(main.output("artifact-hit"), "false");
+    fs::write(clone.join("new"), "by the job").unwrap();
+    let post = step.post(&clone, &main);
+    assert!(post.log.contains("changed in this job"), "{post:#?}");
+}

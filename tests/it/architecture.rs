@@ -29,12 +29,13 @@ enum Layer {
 }
 
 /// Every module of `src`, by its path; the longest that fits counts.
-const LAYERS: [(&str, Layer); 40] = [
+const LAYERS: [(&str, Layer); 41] = [
     ("archive", Layer::Effects),
     ("archive::path", Layer::Words),
     ("artifact", Layer::Effects),
     ("bucket", Layer::Effects),
     ("bucket_settings", Layer::Wiring),
+    ("clean", Layer::Pure),
     ("cli", Layer::Top),
     ("commands", Layer::Commands),
     ("console", Layer::Effects),

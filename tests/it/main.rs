@@ -39,6 +39,8 @@ mod buckets;
 #[cfg(unix)]
 mod cache_directories;
 #[cfg(unix)]
+mod clean;
+#[cfg(unix)]
 mod commands;
 #[cfg(unix)]
 mod concurrency;

@@ -35,6 +35,7 @@ fn the_settings_table_names_every_option_and_no_other() {
         "explain",
         "target-dir",
         "artifact",
+        "clean",
     ] {
         let help = user_command(env!("CARGO_BIN_EXE_hotcrate").as_ref())
             .args([subcommand, "--help"])

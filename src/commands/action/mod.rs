@@ -4,6 +4,7 @@
 //! unless such a step did before. Invariant: whatever goes wrong, the outputs are set, nothing is exported that is
 //! not true, and the status is 0, but for `strict`.
 
+mod artifacts;
 mod handover;
 mod main_half;
 mod options;
@@ -44,8 +45,14 @@ pub(super) fn action(stage: Stage, environment: &Environment) -> u8 {
         attempt(&console, "no state is kept", || options.make_room());
     }
     match (stage, options) {
-        (Stage::Main, Ok(options)) => main_half::run(&options, environment, &console, files),
-        (Stage::Post, Ok(options)) => post_half::run(&options, environment, &console),
+        (Stage::Main, Ok(options)) => {
+            artifacts::look(&options, environment, &console, files);
+            main_half::run(&options, environment, &console, files)
+        }
+        (Stage::Post, Ok(options)) => {
+            artifacts::keep(&options, environment, &console);
+            post_half::run(&options, environment, &console)
+        }
         (Stage::Main, Err(error)) => refuse(&error, &inputs, &console, files),
         // Said once, by the first half.
         (Stage::Post, Err(_)) => STATUS_SUCCESS,

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{
     cli::{Cli, Command, CommonArguments},
-    commands::action::handover,
+    commands::action::{artifacts, handover},
+    engine::ArtifactRequest,
     environment::Environment,
     policy::JobStatus,
     runner::{INPUTS, InputError, Inputs, Meaning},
@@ -33,6 +34,8 @@ pub(super) struct Options {
     pub(super) mode: Mode,
     /// What holds for a command line as well.
     pub(super) settings: Settings,
+    /// What the job builds, where that may be built before.
+    pub(super) artifacts: Option<ArtifactRequest>,
     /// How the job stands; `None` where the runner does not say.
     pub(super) job: Option<JobStatus>,
     /// Variables to set for the rest of the job.
@@ -74,6 +77,7 @@ impl Options {
         Ok(Self {
             mode,
             settings,
+            artifacts: artifacts::request(inputs)?,
             job: JobStatus::parse(inputs.text("job-status")),
             variables: variables(inputs, environment)?,
             notices: notices(inputs)?,
