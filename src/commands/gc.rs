@@ -6,6 +6,7 @@ use crate::{
     cli::GcArguments,
     commands::{STATUS_FAILURE, STATUS_SUCCESS, attempt, refused},
     console::Console,
+    deadline::Deadline,
     engine::{Holdings, is_denied},
     environment::Environment,
     inventory::{GcPlan, GcRequest, GcScope},
@@ -51,7 +52,9 @@ pub(super) fn gc(
         if arguments.dry_run {
             return Ok(());
         }
-        let mut collected = holdings.apply(&plan, |key| console.detail(&format!("deleted {key}")));
+        let mut collected = holdings.apply(&plan, Deadline::never(), |entry| {
+            console.detail(&format!("deleted {}", entry.key));
+        });
         if collected.was_denied() {
             let why = collected.trouble.take();
             console.note(&format!(

@@ -97,8 +97,10 @@ impl Session<'_> {
             }
         }
         if !explanation.missing.is_empty() {
-            match stored_for_job(holdings, job.as_deref()) {
-                Ok(stored) => explanation.stored = stored,
+            match holdings.list("hotcrate-v", false) {
+                Ok(listing) => {
+                    explanation.stored = stored_for_job(listing.entries, job.as_deref());
+                }
                 Err(error) => explanation.notes.push(format!(
                     "what is stored for this job is not known: {error:#}"
                 )),
@@ -169,14 +171,14 @@ impl Side {
     }
 }
 
-/// Every entry of hotcrate's that this job stored, on whatever branch; all, if the job is not known.
-pub fn stored_for_job(holdings: &Holdings, job: Option<&str>) -> anyhow::Result<Vec<ListedEntry>> {
-    let mut entries = holdings.list("hotcrate-v", false)?.entries;
+/// Those of `entries` that are hotcrate's and that the job with these digits stored, on whatever branch, or of any job, the
+/// newest first; all of hotcrate's, if the job is not known.
+pub(super) fn stored_for_job(mut entries: Vec<ListedEntry>, job: Option<&str>) -> Vec<ListedEntry> {
     entries.retain(|entry| {
-        let parsed = ParsedKey::parse(&entry.key);
-        let digits = parsed
-            .as_ref()
-            .and_then(|parsed| parsed.digits(PartName::Job));
+        let Some(parsed) = ParsedKey::parse(&entry.key) else {
+            return false;
+        };
+        let digits = parsed.digits(PartName::Job);
         job.is_none() || digits.is_none() || digits == job
     });
     entries.sort_by(|a, b| {
@@ -184,7 +186,7 @@ pub fn stored_for_job(holdings: &Holdings, job: Option<&str>) -> anyhow::Result<
             .cmp(&a.created_at)
             .then_with(|| a.key.cmp(&b.key))
     });
-    Ok(entries)
+    entries
 }
 
 /// The digits of the job in a question's key.

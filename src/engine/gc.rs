@@ -3,18 +3,15 @@
 //! Invariant: nothing is deleted but what the plan names. Where a deletion fails the rest is left for the next time, as
 //! the next one would fail as well; what is done is done.
 
-use jiff::Timestamp;
-
 use super::Holdings;
 use crate::{
-    github::{GitHub, GitHubError, Wanted},
-    inventory::{Count, GcPlan, GcRequest, GcScope, judge, plan_gc},
+    deadline::Deadline,
+    github::GitHubError,
+    inventory::{Count, GcPlan, GcRequest, GcScope, ListedEntry, judge, plan_gc},
 };
 
-/// How many entries a job deletes after its work: each takes a second, and the rest can wait for the next one.
-const MOST_AFTER_A_JOB: usize = 30;
 /// What all of hotcrate's keys begin with.
-const OWN: &str = "hotcrate-v";
+pub(super) const OWN: &str = "hotcrate-v";
 
 /// What became of a plan.
 #[derive(Debug, Default)]
@@ -53,14 +50,22 @@ impl Holdings {
         Ok(plan_gc(&judge(&listing), request))
     }
 
-    /// Deletes what `plan` names. `told` hears of each entry that was deleted.
-    pub fn apply(&self, plan: &GcPlan, mut told: impl FnMut(&str)) -> Collected {
+    /// Deletes what `plan` names, as far as it comes before the deadline. `told` hears of each entry that was deleted.
+    pub fn apply(
+        &self,
+        plan: &GcPlan,
+        deadline: Deadline,
+        mut told: impl FnMut(&ListedEntry),
+    ) -> Collected {
         let mut collected = Collected::default();
         for deletion in &plan.delete {
+            if deadline.check().is_err() {
+                break;
+            }
             match self.delete(&deletion.entry) {
                 Ok(true) => {
                     collected.deleted.add(deletion.entry.bytes);
-                    told(&deletion.entry.key);
+                    told(&deletion.entry);
                 }
                 Ok(false) => collected.gone += 1,
                 Err(error) => {
@@ -71,29 +76,4 @@ impl Holdings {
         }
         collected
     }
-}
-
-/// Deletes what a job's new entries take the place of: of `keys`, stored in `scope`, and as far as all of hotcrate's
-/// entries together exceed `max_bytes`. A job is not kept waiting for long: what is left is for the next one.
-pub fn collect_after_job(
-    github: GitHub,
-    scope: &str,
-    keys: &[String],
-    max_bytes: u64,
-) -> anyhow::Result<Collected> {
-    let wanted = Wanted {
-        prefix: OWN.to_owned(),
-        ..Wanted::default()
-    };
-    let listing = github.list(&wanted, Timestamp::now())?;
-    let request = GcRequest {
-        scope: GcScope::Job {
-            scope: scope.to_owned(),
-            keys: keys.to_vec(),
-        },
-        max_bytes,
-    };
-    let mut plan = plan_gc(&judge(&listing), &request);
-    plan.delete.truncate(MOST_AFTER_A_JOB);
-    Ok(Holdings::of_repository(github).apply(&plan, |_| {}))
 }

@@ -1,9 +1,14 @@
 //! What is stored, wherever that is: a repository's caches, or a project's part of a directory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{session::job_identity, store};
 use crate::{
@@ -21,6 +26,14 @@ use crate::{
         DirOptions, DirStore, Found, ProjectIdentity, Store as _, StoredEntry, identity_of,
         origin_url,
     },
+};
+
+/// How long a job's end waits for what: whoever waits for it wants to go home.
+const PATIENCE_OF_JOB: Patience = Patience {
+    connect: Duration::from_secs(5),
+    call: Duration::from_secs(10),
+    longest_wait: Duration::from_secs(10),
+    sleep: thread::sleep,
 };
 
 /// What is stored, and where.
@@ -73,17 +86,56 @@ impl Holdings {
         })
     }
 
-    /// The repository's caches, asked for by `github`.
-    pub fn of_repository(github: GitHub) -> Self {
-        Self {
-            place: Held::Repository(github),
+    /// Where the entries of the job live that this step belongs to. `None` where nobody may be asked about them: there is
+    /// no token, or the service is none of a repository's.
+    pub fn of_job(
+        settings: &Settings,
+        environment: &Environment,
+        token: Option<&SecretString>,
+    ) -> anyhow::Result<Option<Self>> {
+        let context = GitHubContext::read(environment);
+        let place = if store::is_service(settings, environment, context.as_ref()) {
+            let name = context.as_ref().and_then(|it| it.repository.as_deref());
+            let repository = name.and_then(|name| name.parse().ok());
+            let (Some(repository), Some(token)) = (repository, token) else {
+                return Ok(None);
+            };
+            let address = GitHubAddress::read(repository, environment);
+            let address = address.with_token(token.expose_secret());
+            Held::Repository(GitHub::new(address, environment, PATIENCE_OF_JOB)?)
+        } else {
+            directory(settings, environment, context.as_ref())?
+        };
+        Ok(Some(Self {
+            place,
             limit: None,
-            job: None,
-        }
+            job: context.map(|context| job_identity(settings, Some(&context))),
+        }))
+    }
+
+    /// The digits that this job has in keys, where it is known.
+    pub(super) fn job_digits(&self) -> Option<String> {
+        let job = KeyPart::new(PartName::Job, self.job.as_ref()?.facts());
+        Some(job.digest().short())
+    }
+
+    /// Whether they live in a repository's caches.
+    pub(super) fn is_of_repository(&self) -> bool {
+        matches!(self.place, Held::Repository(_))
     }
 
     /// Lists entries whose keys begin with `prefix`, and with `refs` what is known of the branches they belong to.
     pub fn list(&self, prefix: &str, refs: bool) -> anyhow::Result<Listing> {
+        self.list_pages(prefix, refs, None)
+    }
+
+    /// The same, with so many pages of a repository's entries at most.
+    pub(super) fn list_pages(
+        &self,
+        prefix: &str,
+        refs: bool,
+        pages: Option<usize>,
+    ) -> anyhow::Result<Listing> {
         let now = Timestamp::now();
         match &self.place {
             Held::Repository(github) => {
@@ -92,6 +144,7 @@ impl Holdings {
                     scope: None,
                     limit: self.limit,
                     refs,
+                    pages,
                 };
                 let mut listing = github.list(&wanted, now)?;
                 if let Some(job) = &self.job {

@@ -3,6 +3,7 @@
 //! Every tier goes the same way, in `restore` and `save`; what is peculiar to one is behind the trait `TierWork`,
 //! one file a tier. Invariant: trouble with one tier leaves the others working, and what was there before as it was.
 
+mod after_job;
 mod artifact;
 mod bucket;
 mod clean;
@@ -36,10 +37,11 @@ mod tools;
 mod unit_set;
 mod workspace;
 
+pub use after_job::{AfterJob, Housekeeping};
 pub use artifact::{ArtifactRequest, Artifacts, Kept, NoCheckout, tell_kept};
 pub use bucket::{Purpose, TargetBucket, open_bucket};
 pub use clean::{Cleaned, Cleaning};
-pub use explain::{ExplainRequest, stored_for_job};
-pub use gc::{Collected, collect_after_job, is_denied};
+pub use explain::ExplainRequest;
+pub use gc::{Collected, is_denied};
 pub use holdings::Holdings;
 pub use session::{JobResult, Session};

@@ -46,6 +46,19 @@ pub(super) fn open_store(
     }
 }
 
+/// Whether that is a cache service, and not a directory.
+pub(super) fn is_service(
+    settings: &Settings,
+    environment: &Environment,
+    github: Option<&GitHubContext>,
+) -> bool {
+    match settings.store {
+        StoreChoice::Actions => true,
+        StoreChoice::Auto => github.is_some() && ServiceAddress::read(environment).is_ok(),
+        StoreChoice::Directory(_) => false,
+    }
+}
+
 fn open_service(
     service: ServiceAddress,
     environment: &Environment,

@@ -13,7 +13,7 @@ use crate::inventory::{
     Count, DEFAULT_LIMIT, Limit, ListedEntry, Listing, Place, RefState, Unlisted,
 };
 
-/// How many pages are asked for at most. sccache's own backend makes hundreds of thousands of entries, and a job has a
+/// How many pages are asked for at most unless somebody wants fewer. sccache's own backend makes hundreds of thousands of entries, and a job has a
 /// thousand requests an hour.
 const MOST_PAGES: usize = 30;
 
@@ -28,6 +28,8 @@ pub struct Wanted {
     pub limit: Option<u64>,
     /// Whether to ask which branches and pull requests still exist.
     pub refs: bool,
+    /// How many pages of 100 entries to ask for at most, if fewer than usual.
+    pub pages: Option<usize>,
 }
 
 impl GitHub {
@@ -72,7 +74,7 @@ impl GitHub {
     fn entries(&self, wanted: &Wanted) -> Result<(Vec<ListedEntry>, u64), GitHubError> {
         let mut entries = Vec::new();
         let mut total = 0;
-        for number in 1..=MOST_PAGES {
+        for number in 1..=wanted.pages.unwrap_or(MOST_PAGES) {
             let scope = wanted.scope.as_deref();
             let page = self.page(&wanted.prefix, scope, Order::NewestFirst, number)?;
             total = page.total_count;

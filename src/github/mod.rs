@@ -22,6 +22,9 @@ mod error;
 mod listing;
 mod refs;
 
+#[cfg(test)]
+mod pace_tests;
+
 pub use address::{BadRepository, GitHubAddress, RepositoryName};
 pub use client::{GitHub, Patience};
 pub use error::GitHubError;

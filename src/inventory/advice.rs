@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Count, Eviction, JudgedEntry, Owner, Place, Quota};
 use crate::report::{render_age, render_bytes};
@@ -23,7 +23,7 @@ const CROWDED: f64 = 0.8;
 const MANY_OBJECTS: u64 = 200;
 
 /// What an advice is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdviceKind {
     /// Entries go within a day of their last use.
@@ -43,7 +43,7 @@ pub enum AdviceKind {
 }
 
 /// Something to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advice {
     /// What it is about.
     pub kind: AdviceKind,

@@ -16,7 +16,7 @@ pub(crate) mod fixture;
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use advice::{Advice, AdviceKind};
 pub use gc::{Deletion, GcPlan, GcReason, GcRequest, GcScope, plan_gc};
@@ -29,7 +29,7 @@ pub use survey::{Count, Eviction, NextEvicted, Quota, SCHEMA, Share, Survey, sur
 pub const DEFAULT_LIMIT: u64 = 10_000_000_000;
 
 /// An entry as a listing has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedEntry {
     /// The number by which the service deletes it; entries of a directory have none.
     pub id: Option<u64>,
@@ -59,7 +59,7 @@ pub enum RefState {
 }
 
 /// Entries that are counted but not listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unlisted {
     /// Why they are not.
     pub why: String,
@@ -69,7 +69,7 @@ pub struct Unlisted {
 }
 
 /// Where a listing comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// A repository on GitHub: `owner/name`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Advice, JudgedEntry, Listing, Place, Unlisted,
@@ -23,7 +23,7 @@ const MOST_NEXT: usize = 10;
 const FULL: f64 = 0.9;
 
 /// Some entries, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// How many.
     pub entries: u64,
@@ -49,7 +49,7 @@ impl Count {
 }
 
 /// What belongs to one owner, branch or job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// The owner, the branch's reference, or the job.
     pub name: String,
@@ -61,7 +61,7 @@ pub struct Share {
 }
 
 /// How full it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// What may be stored, in bytes.
     pub limit_bytes: u64,
@@ -84,7 +84,7 @@ impl Quota {
 }
 
 /// An entry that is about to go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextEvicted {
     /// Its key.
     pub key: String,

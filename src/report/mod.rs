@@ -7,6 +7,8 @@ mod cleaning;
 mod collection;
 mod doctor;
 mod explanation;
+mod holdings;
+mod markdown;
 mod page;
 mod plan;
 mod quota;
@@ -24,11 +26,11 @@ pub use cleaning::render_clean_plan;
 pub use collection::render_gc_plan;
 pub use doctor::{Compared, DoctorReport, render_doctor};
 pub use explanation::{Comparison, DigitChange, Explanation, render_explanation, render_stored};
+pub use holdings::{CollectionReport, HoldingsReport, of_missed_tiers};
 pub use page::render_page;
 pub use plan::{PartPlan, PlanReport, RootPlan, SavePlan, TierPlan, render_plan};
-pub use quota::render_quota_pie;
 pub use summary::render_summary;
-pub use survey::{render_next_evicted, render_survey};
+pub use survey::render_survey;
 pub use text::{
     render_age, render_bytes, render_causes, render_lines, render_seconds, render_span,
 };
@@ -228,6 +230,15 @@ pub struct RunReport {
     pub units: UnitsReport,
     /// sccache, if the job used it.
     pub sccache: Option<SccacheReport>,
+    /// What is stored where this run's entries live, if that was looked at.
+    #[serde(default)]
+    pub holdings: Option<HoldingsReport>,
+    /// Why that is not known, where somebody was asked and did not say.
+    #[serde(default)]
+    pub holdings_unknown: Option<String>,
+    /// What was deleted, if that was asked for.
+    #[serde(default)]
+    pub collected: Option<CollectionReport>,
     /// Everything that was worth a warning.
     pub warnings: Vec<String>,
 }
@@ -239,6 +250,9 @@ impl Default for RunReport {
             tiers: Vec::new(),
             units: UnitsReport::default(),
             sccache: None,
+            holdings: None,
+            holdings_unknown: None,
+            collected: None,
             warnings: Vec::new(),
         }
     }

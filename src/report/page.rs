@@ -92,8 +92,17 @@ fn advice(survey: &Survey) -> Markup {
         @if !survey.advice.is_empty() {
             section class="advice" {
                 h2 { "What to do" }
-                ul { @for advice in &survey.advice { li { (advice.text) } } }
+                ul { @for advice in &survey.advice { li { (with_code(&advice.text)) } } }
             }
+        }
+    }
+}
+
+/// `text` with what stands between back quotes as code.
+fn with_code(text: &str) -> Markup {
+    html! {
+        @for (number, piece) in text.split('`').enumerate() {
+            @if number % 2 == 1 { code { (piece) } } @else { (piece) }
         }
     }
 }

@@ -1,11 +1,10 @@
-//! The repository's quota as a Mermaid pie, for the job summary: by owner, with what is dead and what is free.
+//! The repository's quota as a Mermaid pie, for the page of a job: by owner, with what is dead and what is free.
 //!
 //! GitHub draws it from a fenced block. Values are megabytes: Mermaid rounds to two decimals.
 
 use std::fmt::Write as _;
 
-use super::render_bytes;
-use crate::inventory::Survey;
+use super::{HoldingsReport, render_bytes};
 
 /// How many owners have a slice of their own.
 const MOST_SLICES: usize = 6;
@@ -14,18 +13,17 @@ const LONGEST_LABEL: usize = 40;
 const MEGABYTE: f64 = 1e6;
 
 /// The pie as a fenced block of Markdown, with a line end behind it; nothing if nothing is stored.
-pub fn render_quota_pie(survey: &Survey) -> String {
-    let slices = slices(survey);
-    if survey.quota.used.bytes == 0 {
+pub(super) fn render_quota_pie(holdings: &HoldingsReport) -> String {
+    if holdings.quota.used.bytes == 0 {
         return String::new();
     }
     let mut pie = format!(
         "```mermaid\npie showData title Caches of {} in MB ({} of {})\n",
-        label(&survey.place.to_string()),
-        render_bytes(survey.quota.used.bytes),
-        render_bytes(survey.quota.limit_bytes)
+        label(&holdings.place.to_string()),
+        render_bytes(holdings.quota.used.bytes),
+        render_bytes(holdings.quota.limit_bytes)
     );
-    for (name, bytes) in slices {
+    for (name, bytes) in slices(holdings) {
         // Writing to a string can't fail.
         let _infallible = writeln!(pie, "    \"{}\" : {:.2}", label(&name), megabytes(bytes));
     }
@@ -34,26 +32,29 @@ pub fn render_quota_pie(survey: &Survey) -> String {
 }
 
 /// Owners with what of theirs is alive, the largest first; then the others together, what is dead, and what is free.
-fn slices(survey: &Survey) -> Vec<(String, u64)> {
-    let mut owners: Vec<_> = survey
+fn slices(holdings: &HoldingsReport) -> Vec<(String, u64)> {
+    let mut owners: Vec<_> = holdings
         .owners
         .iter()
-        .map(|share| (share.name.clone(), share.count.bytes - share.dead.bytes))
+        .map(|share| {
+            let alive = share.count.bytes.saturating_sub(share.dead.bytes);
+            (share.name.clone(), alive)
+        })
         .collect();
     owners.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     let small = owners.split_off(owners.len().min(MOST_SLICES));
-    let unlisted = survey
+    let unlisted = holdings
         .unlisted
         .as_ref()
         .map_or(0, |unlisted| unlisted.count.bytes);
     let others = small.iter().map(|(_, bytes)| bytes).sum::<u64>() + unlisted;
-    let free = survey
+    let free = holdings
         .quota
         .limit_bytes
-        .saturating_sub(survey.quota.used.bytes);
+        .saturating_sub(holdings.quota.used.bytes);
     owners.extend([
         ("others".to_owned(), others),
-        ("dead".to_owned(), survey.dead.bytes),
+        ("dead".to_owned(), holdings.dead.bytes),
         ("free".to_owned(), free),
     ]);
     // Less than the smallest value that is written is no slice.
@@ -84,9 +85,15 @@ fn label(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::inventory::{
+        ListedEntry,
         fixture::{entry, listing},
         survey,
     };
+
+    fn pie(entries: Vec<ListedEntry>) -> String {
+        let holdings = HoldingsReport::of(&survey(&listing(entries)));
+        render_quota_pie(&holdings)
+    }
 
     #[test]
     fn the_quota_is_a_pie_by_owner_with_what_is_dead_and_free() {
@@ -101,7 +108,7 @@ mod tests {
                 .build(),
             entry("evil\"\n```-x").megabytes(3).build(),
         ];
-        insta::assert_snapshot!(render_quota_pie(&survey(&listing(entries))), @r#"
+        insta::assert_snapshot!(pie(entries), @r#"
         ```mermaid
         pie showData title Caches of octo/crab in MB (9.1 GB of 10.0 GB)
             "rust-cache" : 9000.00
@@ -121,13 +128,13 @@ mod tests {
                 entry(&key).megabytes(u64::from(letter)).build()
             })
             .collect();
-        let pie = render_quota_pie(&survey(&listing(entries)));
+        let pie = pie(entries);
         assert!(pie.contains("\"others\" : 394.00"), "{pie}");
         assert_eq!(pie.matches(" : ").count(), MOST_SLICES + 2, "{pie}");
     }
 
     #[test]
     fn where_nothing_is_stored_there_is_no_pie() {
-        assert_eq!(render_quota_pie(&survey(&listing(Vec::new()))), "");
+        assert_eq!(pie(Vec::new()), "");
     }
 }

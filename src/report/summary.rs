@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport, TierReport, render_bytes,
-    render_causes, render_seconds, render_span, text::is_unasked,
+    RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport, SccacheReport, TierReport,
+    holdings,
+    markdown::{Page, code, details, plain},
+    render_bytes, render_causes, render_seconds, render_span,
+    text::{is_unasked, sccache_facts},
 };
 
-/// How much of one reason, key or name is shown, in characters.
-const LONGEST_TEXT: usize = 600;
 /// How many units are named for one reason.
 const MOST_UNITS: usize = 100;
 /// How many reasons for compiling are told apart.
@@ -26,35 +27,17 @@ own time stamps. Units compile side by side: a build with more than one core is 
 
 /// The page, of at most `limit` bytes. Nothing if not even the table of the tiers fits.
 pub fn render_summary(report: &RunReport, limit: usize) -> String {
-    let mut page = Page {
-        text: String::new(),
-        limit,
-    };
+    let mut page = Page::new(limit);
     if !page.add(&tiers(report)) {
         return String::new();
     }
     page.add(&units(report));
+    page.add(&report.sccache.as_ref().map_or_else(String::new, sccache));
     page.add(&warnings(report));
     rebuilt(report, &mut page);
+    holdings::write(report, &mut page);
     page.add(&keys(report));
-    page.text
-}
-
-/// Text of bounded size.
-struct Page {
-    text: String,
-    limit: usize,
-}
-
-impl Page {
-    /// Adds a block, if all of it fits.
-    fn add(&mut self, block: &str) -> bool {
-        let fits = self.text.len() + block.len() <= self.limit;
-        if fits {
-            self.text.push_str(block);
-        }
-        fits
-    }
+    page.into_text()
 }
 
 fn tiers(report: &RunReport) -> String {
@@ -144,7 +127,7 @@ fn units(report: &RunReport) -> String {
             format!("**{rebuilt} units compiled.** Access times don't tell how many were reused.")
         }
     };
-    if let Some(seconds) = units.seconds_spared {
+    if let Some(seconds) = units.seconds_spared.filter(|seconds| *seconds > 0.0) {
         line.extend([format!(
             " Compile time spared: **{}**.\n\n<sub>{HOW_IT_IS_MADE}</sub>",
             render_span(seconds)
@@ -159,6 +142,19 @@ fn units(report: &RunReport) -> String {
         block.push('\n');
     }
     block
+}
+
+/// What sccache did: how many compilations it spared, and what became of the others.
+fn sccache(report: &SccacheReport) -> String {
+    let facts = sccache_facts(report);
+    let (first, rest) = facts
+        .split_first()
+        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let mut line = format!("sccache {}: **{}**", plain(&report.version), plain(first));
+    for fact in rest {
+        line.extend(["; ", &plain(fact)]);
+    }
+    line + ".\n\n"
 }
 
 /// The compiled units by reason, the reason with most of them first.
@@ -176,7 +172,7 @@ fn rebuilt(report: &RunReport, page: &mut Page) {
     let mut untold = 0;
     for (number, (reason, units)) in by_reason.iter().enumerate() {
         let group = reason_group(reason, units);
-        let room = page.text.len() + block.len() + group.len() + ROOM_FOR_FRAME <= page.limit;
+        let room = block.len() + group.len() + ROOM_FOR_FRAME <= page.room();
         if number < MOST_REASONS && room {
             block.push_str(&group);
         } else {
@@ -232,7 +228,11 @@ fn keys(report: &RunReport) -> String {
         let restore = tier.restore.as_ref();
         let asked = restore.map_or("", |restore| &restore.key);
         let matched = restore.and_then(|restore| restore.matched_key.as_deref());
-        let saved = tier.save.as_ref().map_or("", |save| &save.key);
+        let stored = tier
+            .save
+            .as_ref()
+            .filter(|save| save.outcome == SaveOutcome::Saved);
+        let saved = stored.map_or("", |save| &save.key);
         let [asked, matched, saved] = [asked, matched.unwrap_or(""), saved].map(code);
         let is_empty = asked.is_empty() && matched.is_empty() && saved.is_empty();
         (!is_empty).then(|| format!("| {} | {asked} | {matched} | {saved} |\n", tier.tier))
@@ -243,42 +243,6 @@ fn keys(report: &RunReport) -> String {
     }
     let head = "| Tier | Asked for | Found | Stored under |\n|---|---|---|---|\n";
     details("Keys", &format!("{head}{rows}\n"))
-}
-
-/// Something that opens at a click. `title` is no markup.
-fn details(title: &str, block: &str) -> String {
-    format!("<details><summary>{title}</summary>\n\n{block}</details>\n\n")
-}
-
-fn code(text: &str) -> String {
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!("<code>{}</code>", plain(text))
-    }
-}
-
-/// `text` as it is, whatever Markdown or HTML would make of it: on one line, and of bounded length.
-fn plain(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for (number, character) in text.trim().chars().enumerate() {
-        if number == LONGEST_TEXT {
-            escaped.push('…');
-            break;
-        }
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '#' | '!' => {
-                escaped.push('\\');
-                escaped.push(character);
-            }
-            character if character.is_control() => escaped.push(' '),
-            character => escaped.push(character),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -37,11 +37,7 @@ pub fn render_survey(survey: &Survey) -> Vec<String> {
     lines.extend(state_table(survey));
     lines.push(String::new());
     lines.push("Next to go".to_owned());
-    lines.extend(
-        render_next_evicted(survey)
-            .into_iter()
-            .map(|line| format!("  {line}")),
-    );
+    lines.extend(next_evicted(survey));
     if !survey.advice.is_empty() {
         lines.push(String::new());
         lines.push("Advice".to_owned());
@@ -52,14 +48,14 @@ pub fn render_survey(survey: &Survey) -> Vec<String> {
 }
 
 /// The entries that go first, one a line, each with when that is.
-pub fn render_next_evicted(survey: &Survey) -> Vec<String> {
+fn next_evicted(survey: &Survey) -> Vec<String> {
     survey
         .eviction
         .next
         .iter()
         .map(|next| {
             format!(
-                "{} ({}, {}): {}",
+                "  {} ({}, {}): {}",
                 plain(&next.key, LONGEST_KEY),
                 plain(&next.scope, LONGEST_KEY),
                 render_bytes(next.bytes),

@@ -188,6 +188,11 @@ fn cause_line(cause: &RebuildCause) -> String {
 
 /// `compiler  29 of 33 compilations came from sccache; 35 are not cacheable (bin 17, crate-type 14, incremental 4)`.
 fn sccache_line(report: &SccacheReport) -> String {
+    format!("compiler  {}", sccache_facts(report).join("; "))
+}
+
+/// What sccache did, fact by fact, the number of hits first.
+pub(super) fn sccache_facts(report: &SccacheReport) -> Vec<String> {
     let asked = report.hits + report.misses;
     let mut parts = vec![format!(
         "{} of {asked} compilations came from sccache",
@@ -208,7 +213,8 @@ fn sccache_line(report: &SccacheReport) -> String {
         parts.push(format!("{} are not cacheable{why}", report.not_cacheable));
     }
     if report.errors > 0 {
-        parts.push(format!("{} errors", report.errors));
+        let plural = if report.errors == 1 { "" } else { "s" };
+        parts.push(format!("{} error{plural}", report.errors));
     }
     if report.fell_back > 0 {
         parts.push(format!(
@@ -217,7 +223,7 @@ fn sccache_line(report: &SccacheReport) -> String {
         ));
     }
     parts.extend(report.note.clone());
-    format!("compiler  {}", parts.join("; "))
+    parts
 }
 
 #[cfg(test)]

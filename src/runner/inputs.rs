@@ -39,7 +39,7 @@ const fn input(name: &'static str, default: &'static str, meaning: Meaning) -> I
 }
 
 /// All inputs: first those that `Swatinem/rust-cache` has as well, with its names and meanings.
-pub const INPUTS: [Input; 37] = [
+pub const INPUTS: [Input; 38] = [
     input("prefix-key", "", Meaning::Own),
     input("shared-key", "", Meaning::Option),
     input("key", "", Meaning::Own),
@@ -70,6 +70,7 @@ pub const INPUTS: [Input; 37] = [
     input("build-scripts", "auto", Meaning::Option),
     input("project", ".", Meaning::Option),
     input("max-size", "10GiB", Meaning::Option),
+    input("gc", "false", Meaning::Own),
     input("artifacts", "", Meaning::Own),
     input("artifacts-command", "", Meaning::Own),
     input("save-threshold", "10", Meaning::Option),

@@ -15,7 +15,7 @@ pub enum Half {
 }
 
 /// Names and values of the outputs that tell what became of the tiers: `cache-hit`, and for each tier in use
-/// `<tier>-outcome`, `<tier>-matched-key` and `<tier>-reason`.
+/// `<tier>-outcome`, `<tier>-matched-key` and `<tier>-reason`; and once sccache was asked, what it did, as JSON.
 pub fn of_report(report: &RunReport, half: Half) -> Vec<(String, String)> {
     let exact = report.tiers.iter().any(|tier| {
         tier.tier == TierName::Deps
@@ -40,6 +40,10 @@ pub fn of_report(report: &RunReport, half: Half) -> Vec<(String, String)> {
             (format!("{name}-matched-key"), matched.unwrap_or_default()),
             (format!("{name}-reason"), reason),
         ]);
+    }
+    let stats = report.sccache.as_ref();
+    if let Some(json) = stats.and_then(|stats| serde_json::to_string(stats).ok()) {
+        outputs.push(("sccache-stats".to_owned(), json));
     }
     outputs
 }
@@ -74,7 +78,7 @@ fn of_save(tier: &TierReport) -> (&'static str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{RestoreReport, SaveReport};
+    use crate::report::{RestoreReport, SaveReport, SccacheReport};
 
     fn lines(report: &RunReport, half: Half) -> String {
         let lines: Vec<_> = of_report(report, half)
@@ -114,6 +118,24 @@ mod tests {
         deps-matched-key=hotcrate-v1-deps-1
         deps-reason=nothing is new
         ");
+    }
+
+    #[test]
+    fn what_sccache_did_is_one_line_of_json() {
+        let report = RunReport {
+            sccache: Some(SccacheReport {
+                version: "0.16.0".to_owned(),
+                hits: 29,
+                not_cacheable: 35,
+                reasons: [("bin".to_owned(), 35)].into(),
+                ..SccacheReport::default()
+            }),
+            ..RunReport::default()
+        };
+        insta::assert_snapshot!(lines(&report, Half::Save), @r#"
+        cache-hit=false
+        sccache-stats={"version":"0.16.0","hits":29,"misses":0,"not_cacheable":35,"reasons":{"bin":35},"written":0,"errors":0,"fell_back":0,"note":null}
+        "#);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! The action in workflows, run by `act`: what a user of GitHub gets by the one-line step.
 
-use crate::support::{CacheService, HOTCRATE, Run, Runner, Sandbox, git, read_report};
+use crate::support::{
+    CacheService, HOTCRATE, Run, Runner, Sandbox, git,
+    github::{Cache, FakeGitHub},
+    read_report,
+};
 
 /// The inputs of a step, as they stand below `with:`.
 fn with(sandbox: &Sandbox, more: &[&str]) -> String {
@@ -64,8 +68,42 @@ fn a_second_run_on_main_compiles_nothing() {
         working-directory: {work}
 "
     );
-    let runner = Runner::new(&sandbox, &jobs).service(&service, 2);
+    let github = FakeGitHub::of(&service);
+    let runner = Runner::new(&sandbox, &jobs)
+        .service(&service, 2)
+        .github(&github)
+        .keeping_pages();
+    // Of another tool, and of a branch that this run cannot read.
+    let stored = |id, key: &str, scope: &str| Cache {
+        id,
+        key: key.to_owned(),
+        scope: scope.to_owned(),
+        bytes: 3_000_000_000,
+        created_at: "2026-01-01T00:00:00Z".to_owned(),
+        used_at: "2026-01-02T00:00:00Z".to_owned(),
+    };
+    let elsewhere = "hotcrate-v1-registry-11111111-22222222";
+    github.state().caches = vec![
+        stored(
+            1,
+            "v0-rust-test-Linux-x64-11111111-22222222",
+            "refs/heads/main",
+        ),
+        stored(2, elsewhere, "refs/heads/feature"),
+    ];
     let cold = runner.push("main").success();
+    assert_page(
+        &runner.page("build"),
+        &[
+            "| deps | **miss**: nothing is stored for this project yet |",
+            " | **saved**: ",
+            "**0 units reused, 8 compiled.**",
+            "8 units compiled, and why</summary>",
+            "- rustversion (procedural macro, debug)",
+            "What is stored for this job where it found nothing that fits",
+            &format!("| <code>{elsewhere}</code> | refs/heads/feature | 3.0 GB |"),
+        ],
+    );
     assert_eq!(cold.told("build", "HIT"), "false");
     assert_eq!(cold.told("build", "WORKSPACE"), "miss");
     assert_eq!(cold.told("build", "INCREMENTAL"), "0");
@@ -82,6 +120,31 @@ fn a_second_run_on_main_compiles_nothing() {
     assert_eq!(warm.annotations("warning"), [""; 0], "{}", warm.log);
     let report = read_report(&sandbox.path("report.json"));
     assert_eq!(report.save("deps").outcome, "skipped");
+    assert_page(
+        &runner.page("build"),
+        &[
+            "| registry | **exact** | ",
+            "| deps | **exact** | ",
+            "| workspace | **exact** | ",
+            " units reused, 0 compiled.** Compile time spared: **",
+            "octo/crab: **6.0 GB of 10.0 GB** (60 %) in 5 entries",
+            "\n```mermaid\npie showData title Caches of octo/crab",
+            "    \"rust-cache\" : 3000.00\n",
+            "\"hotcrate workspace\" : ",
+            "    \"dead\" : 3000.00\n",
+            "What is evicted next",
+            "| refs/heads/feature | 3.0 GB | unused for ",
+            "| Tier | Asked for | Found | Stored under |",
+        ],
+    );
+}
+
+/// Fails the test unless the page of a job says all of `words`.
+#[track_caller]
+fn assert_page(page: &str, words: &[&str]) {
+    for words in words {
+        assert!(page.contains(words), "{words}\n\n{page}");
+    }
 }
 
 #[test]

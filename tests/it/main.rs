@@ -14,6 +14,7 @@ mod action_files;
 mod action_step;
 mod actions_faults;
 mod actions_store;
+mod after_job;
 mod architecture;
 mod binaries;
 mod damage;

@@ -4,6 +4,7 @@
 //! unless such a step did before. Invariant: whatever goes wrong, the outputs are set, nothing is exported that is
 //! not true, and the status is 0, but for `strict`.
 
+mod after_save;
 mod artifacts;
 mod handover;
 mod main_half;

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::Parser as _;
+use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::{
@@ -38,6 +39,10 @@ pub(super) struct Options {
     pub(super) artifacts: Option<ArtifactRequest>,
     /// How the job stands; `None` where the runner does not say.
     pub(super) job: Option<JobStatus>,
+    /// Whether to delete what the job's new entries take the place of.
+    pub(super) collects: bool,
+    /// What the repository's entries are listed and deleted with, if there is anything.
+    pub(super) token: Option<SecretString>,
     /// Variables to set for the rest of the job.
     pub(super) variables: Vec<(&'static str, String)>,
     /// What the user should know of the inputs.
@@ -79,6 +84,10 @@ impl Options {
             settings,
             artifacts: artifacts::request(inputs)?,
             job: JobStatus::parse(inputs.text("job-status")),
+            collects: inputs.is_true("gc")?,
+            token: Some(inputs.text("token"))
+                .filter(|token| !token.is_empty())
+                .map(SecretString::from),
             variables: variables(inputs, environment)?,
             notices: notices(inputs)?,
             handover: place.state(),

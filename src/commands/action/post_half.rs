@@ -7,6 +7,7 @@ use crate::{
         STATUS_SUCCESS,
         action::{
             GRACE,
+            after_save::after_save,
             handover::Handover,
             options::{Mode, Options},
             tell_outputs,
@@ -41,6 +42,7 @@ pub(super) fn run(options: &Options, environment: &Environment, console: &Arc<Co
         Mode::Auto => save(options, environment, console, Some(handover)),
         Mode::Restore | Mode::Save => stop_sccache(options, environment, console, handover),
     };
+    let report = after_save(report, options, environment, console);
     summarize(&report, environment, console);
     conclude(report, &options.settings, console)
 }
@@ -82,6 +84,7 @@ pub(super) fn save_here(
     let report = save(options, environment, console, handover);
     let path = options.settings.report.as_deref();
     tell_outputs(&report, Half::Save, path, console, files);
+    let report = after_save(report, options, environment, console);
     summarize(&report, environment, console);
     conclude(report, &options.settings, console)
 }

@@ -4,6 +4,7 @@
 //! a release has its own, and `$/dist`, which act does not know, spelled out.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Output,
 };
@@ -12,7 +13,10 @@ use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::{
-    Build, CacheService, Sandbox, checkout, copy_tree, fixture, interop::say_skipped, token,
+    Build, CacheService, Sandbox, checkout, copy_tree, fixture,
+    github::{FakeGitHub, REPOSITORY, TOKEN},
+    interop::say_skipped,
+    token,
 };
 
 /// What a user writes.
@@ -29,6 +33,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) repository: PathBuf,
     action: PathBuf,
     service: Service<'a>,
+    github: Option<&'a FakeGitHub>,
 }
 
 /// Which cache service the runner hands down.
@@ -55,6 +60,7 @@ impl<'a> Runner<'a> {
             repository: checkout(sandbox, &source, "repository"),
             action: render(sandbox),
             service: Service::None,
+            github: None,
         }
     }
 
@@ -110,6 +116,32 @@ impl<'a> Runner<'a> {
         self
     }
 
+    /// Hands down the API of the repository, and a token for it.
+    pub(crate) fn github(mut self, github: &'a FakeGitHub) -> Self {
+        self.github = Some(github);
+        self
+    }
+
+    /// Keeps what each job leaves as its page: act shows none, and removes it before the job is over.
+    pub(crate) fn keeping_pages(self) -> Self {
+        let binaries = self.action.join("dist/bin").join(TARGET);
+        let (binary, real) = (binaries.join("hotcrate"), binaries.join("real"));
+        fs::rename(&binary, &real).unwrap();
+        let script = format!(
+            "#!/bin/sh\n'{}' \"$@\"\nstatus=$?\ncp \"$GITHUB_STEP_SUMMARY\" '{}'/\"page-$GITHUB_JOB-$2.md\"\nexit $status\n",
+            real.display(),
+            self.sandbox.path("").display()
+        );
+        fs::write(&binary, script).unwrap();
+        fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// The page that the last run of the job `id` left.
+    pub(crate) fn page(&self, id: &str) -> String {
+        fs::read_to_string(self.sandbox.path(format!("page-{id}-post.md"))).unwrap()
+    }
+
     fn start(&self, event: &str, payload: &Value) -> Run {
         let mut payload = payload.clone();
         payload["repository"] = json!({ "default_branch": "main", "full_name": "acme/app" });
@@ -129,6 +161,17 @@ impl<'a> Runner<'a> {
         }
         // act gives its steps a terminal.
         act.args(["--env", "CARGO_TERM_COLOR=never"]);
+        if let Some(github) = self.github {
+            let graphql = format!("{}/graphql", github.url());
+            for (name, value) in [
+                ("GITHUB_API_URL", github.url().as_str()),
+                ("GITHUB_GRAPHQL_URL", &graphql),
+                ("GITHUB_REPOSITORY", REPOSITORY),
+            ] {
+                act.args(["--env", &format!("{name}={value}")]);
+            }
+            act.args(["--secret", &format!("GITHUB_TOKEN={TOKEN}")]);
+        }
         match self.service {
             Service::None => {
                 act.arg("--no-cache-server");

@@ -11,6 +11,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use super::{CacheService, Entries};
+
 /// The token that the server takes.
 pub(crate) const TOKEN: &str = "ghs_sesame";
 /// The repository that it knows.
@@ -77,6 +79,8 @@ impl Fault {
 /// What the server has and does.
 pub(crate) struct State {
     pub(crate) caches: Vec<Cache>,
+    /// The cache service whose entries there are besides.
+    service: Option<Entries>,
     pub(crate) branches: BTreeSet<String>,
     pub(crate) pull_requests: BTreeMap<u64, &'static str>,
     pub(crate) permission: Permission,
@@ -84,6 +88,33 @@ pub(crate) struct State {
     pub(crate) faults: VecDeque<(&'static str, Fault)>,
     /// Method and target of every request.
     pub(crate) journal: Vec<String>,
+}
+
+/// From here on numbers are those of the service's entries.
+const OF_SERVICE: u64 = 1_000_000;
+
+impl State {
+    fn all(&self) -> Vec<Cache> {
+        let of_service = self.service.iter().flat_map(Entries::stored);
+        let of_service = of_service.map(|entry| Cache {
+            id: OF_SERVICE + entry.id,
+            key: entry.key,
+            scope: entry.scope,
+            bytes: entry.size.unwrap_or_default(),
+            created_at: entry.since.to_string(),
+            used_at: entry.since.to_string(),
+        });
+        self.caches.iter().cloned().chain(of_service).collect()
+    }
+
+    fn delete(&mut self, id: u64) -> bool {
+        if let (Some(service), Some(id)) = (&self.service, id.checked_sub(OF_SERVICE)) {
+            return service.delete(id);
+        }
+        let before = self.caches.len();
+        self.caches.retain(|cache| cache.id != id);
+        self.caches.len() < before
+    }
 }
 
 /// The server. It ends with the process.
@@ -98,6 +129,7 @@ impl FakeGitHub {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State {
             caches,
+            service: None,
             branches: BTreeSet::from(["refs/heads/main".to_owned()]),
             pull_requests: BTreeMap::new(),
             permission: Permission::Write,
@@ -111,6 +143,13 @@ impl FakeGitHub {
             }
         });
         Self { address, state }
+    }
+
+    /// The API of a repository whose jobs store their entries in `service`.
+    pub(crate) fn of(service: &CacheService) -> Self {
+        let github = Self::start(Vec::new());
+        github.state().service = Some(service.shared());
+        github
     }
 
     pub(crate) fn url(&self) -> String {
@@ -241,24 +280,22 @@ fn answer(
             200,
             &json!({
                 "full_name": REPOSITORY,
-                "active_caches_size_in_bytes": state.caches.iter().map(|cache| cache.bytes).sum::<u64>(),
-                "active_caches_count": state.caches.len(),
+                "active_caches_size_in_bytes": state.all().iter().map(|cache| cache.bytes).sum::<u64>(),
+                "active_caches_count": state.all().len(),
             }),
         ),
         ("DELETE", path) if state.permission == Permission::Write => {
             let id = path
                 .strip_prefix("caches/")
                 .and_then(|id| id.parse::<u64>().ok());
-            let before = state.caches.len();
-            state.caches.retain(|cache| Some(cache.id) != id);
-            if state.caches.len() == before {
-                Answer::json(404, &json!({"message": "Not Found"}))
-            } else {
+            if id.is_some_and(|id| state.delete(id)) {
                 Answer {
                     status: 204,
                     headers: Vec::new(),
                     body: String::new(),
                 }
+            } else {
+                Answer::json(404, &json!({"message": "Not Found"}))
             }
         }
         _ => Answer::json(403, &denied),
@@ -273,8 +310,8 @@ fn page(state: &State, query: &str) -> Answer {
         .collect();
     let text = |name: &str| parameters.get(name).map(String::as_str);
     let number = |name: &str| text(name).and_then(|value| value.parse::<usize>().ok());
-    let mut caches: Vec<_> = state
-        .caches
+    let all = state.all();
+    let mut caches: Vec<_> = all
         .iter()
         .filter(|cache| cache.key.starts_with(text("key").unwrap_or_default()))
         .filter(|cache| text("ref").is_none_or(|scope| scope == cache.scope))

@@ -20,7 +20,7 @@ mod tree;
 #[cfg(target_os = "linux")]
 pub(crate) use act::{HOTCRATE, Run, Runner};
 pub(crate) use build::{Build, Source};
-pub(crate) use cache_service::{CacheService, Fault, Host, Op, Seen, token};
+pub(crate) use cache_service::{CacheService, Entries, Fault, Host, Op, Seen, token};
 pub(crate) use checkout::{
     checkout, copy_tree, fixture, git, package, replace_in, unversioned, vendor,
 };

@@ -39,6 +39,7 @@ pub(crate) struct Half {
     pub(crate) outcome: String,
     pub(crate) reason: Option<String>,
     pub(crate) key: Option<String>,
+    pub(crate) matched_key: Option<String>,
     pub(crate) bytes: Option<u64>,
 }
 

@@ -119,6 +119,17 @@ impl Sandbox {
         fs::create_dir(self.cargo_home()).unwrap();
     }
 
+    /// A program called `name` in the sandbox.
+    #[cfg(unix)]
+    pub(crate) fn program(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
     /// `program` in `directory`, with the sandbox's environment and without standard input.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>, directory: &Path) -> Command {
         let mut command = user_command(program.as_ref());

@@ -74,6 +74,29 @@ pub(crate) struct Stored {
     pub(crate) version: String,
     /// `None` as long as it is reserved only.
     pub(crate) size: Option<u64>,
+    /// When it was reserved.
+    pub(crate) since: jiff::Timestamp,
+}
+
+/// The entries of a service, for whoever else knows of them: GitHub's API.
+#[derive(Clone)]
+pub(crate) struct Entries(Arc<State>);
+
+impl Entries {
+    /// Those that are stored.
+    pub(crate) fn stored(&self) -> Vec<Stored> {
+        let mut entries = self.0.lock().entries.clone();
+        entries.retain(|entry| entry.size.is_some());
+        entries
+    }
+
+    /// Deletes an entry, if there is one of that number.
+    pub(crate) fn delete(&self, id: u64) -> bool {
+        let mut inner = self.0.lock();
+        let before = inner.entries.len();
+        inner.entries.retain(|entry| entry.id != id);
+        inner.entries.len() < before
+    }
 }
 
 #[derive(Default)]
@@ -191,6 +214,11 @@ impl CacheService {
         self.state.lock().seen.iter().filter(is_about).count()
     }
 
+    /// The entries, for GitHub's API.
+    pub(crate) fn shared(&self) -> Entries {
+        Entries(Arc::clone(&self.state))
+    }
+
     /// All entries, also those that are reserved only.
     pub(crate) fn entries(&self) -> Vec<Stored> {
         self.state.lock().entries.clone()
@@ -270,6 +298,7 @@ impl Inner {
             key: key.to_owned(),
             version: version.to_owned(),
             size: None,
+            since: jiff::Timestamp::now(),
         });
         Some(self.next_id)
     }
