@@ -1,77 +1,89 @@
 #!/usr/bin/env bash
-# What sccache adds to the other tiers: a table of cold and warm builds of a published project, with the target directory
-# kept, with sccache, and with both: again, after a lockfile bump, and in another job.
+# What sccache adds to the other tiers: a table of builds on new machines, with the target directory kept, with sccache, and
+# with both; first, again, after a bump of a leaf and of a root of the lockfile, with other features, and in another job.
 #
-#   benches/sccache.sh [HOTCRATE] [SCCACHE]
+#   benches/sccache.sh SOURCE [HOTCRATE] [SCCACHE]
 #
-# Needs crates.io, python3, and the two programs: by default target/release/hotcrate and the sccache that tests/run
-# installs. Everything else lies in a temporary directory. One run of each: look at the differences, not at tenths.
+# SOURCE is a checkout of a project with a Cargo.lock, or a repository of Git; a copy of it is built. LEAF and ROOT are packages
+# to bump, and FEATURES what `cargo build` gets: by default what suits ripgrep at 3fce3b5b. HOTCRATE and SCCACHE are programs: by
+# default target/release/hotcrate and the sccache that tests/run installs. Needs crates.io and python3. Everything lies in a
+# temporary directory. What is downloaded is there before the clock starts. One run of each: look at the differences, not at
+# tenths.
 
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-hotcrate=$(realpath "${1:-target/release/hotcrate}")
-sccache=$(realpath "${2:-target/tools/sccache/bin/sccache}")
-project=${PROJECT:-hexyl} version=${VERSION:-0.17.0} bump=${BUMP:-anstyle} to=${TO:-1.0.10}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source=$(realpath "${1:?usage: benches/sccache.sh SOURCE [HOTCRATE] [SCCACHE]}")
+hotcrate=$(realpath "${2:-$here/target/release/hotcrate}")
+sccache=$(realpath "${3:-$here/target/tools/sccache/bin/sccache}")
+leaf=${LEAF:-lexopt@0.3.1} root=${ROOT:-memchr@2.8.2} features=${FEATURES:---features pcre2}
 
 export RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup} CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never
 place=$(mktemp -d "${TMPDIR:-/tmp}/hotcrate-sccache-bench-XXXXXX")
 trap 'rm -rf "$place"' EXIT
 export HOME=$place/home CARGO_HOME=$place/cargo-home
 unset RUSTC_WRAPPER HOTCRATE_SCCACHE
-mkdir -p "$HOME" "$place/dependent/src"
+mkdir -p "$HOME"
 
-# Cargo fetches the project as a dependency of an empty package.
-: >"$place/dependent/src/lib.rs"
-printf '[package]\nname = "dependent"\nversion = "0.0.0"\nedition = "2024"\n[dependencies]\n%s = "=%s"\n' \
-  "$project" "$version" >"$place/dependent/Cargo.toml"
-(cd "$place/dependent" && cargo fetch --quiet)
-cp -r "$CARGO_HOME"/registry/src/*/"$project-$version" "$place/source"
-rm -f "$place/source"/{.cargo-ok,Cargo.toml.orig,.cargo_vcs_info.json}
-cp -r "$place/source" "$place/bumped"
-(cd "$place/bumped" && cargo update --quiet --package "$bump" --precise "$to")
-
-# fresh SOURCE: the checkout of a new machine, at the path that it always has.
-fresh() {
-  rm -rf "$place/work" "$HOME/.cache" "$CARGO_HOME"
-  cp -r "$1" "$place/work"
+# bumped NAME PACKAGE@VERSION: the project with another version in its lockfile.
+bumped() {
+  cp -r "$place/source" "$place/$1"
+  (cd "$place/$1" && cargo update --quiet --package "${2%@*}" --precise "${2#*@}")
 }
+git clone --quiet "$source" "$place/source"
+bumped leaf "$leaf"
+bumped root "$root"
+for project in source leaf root; do
+  (cd "$place/$project" && cargo fetch --quiet --locked)
+done
 
-# row NAME SOURCE STORE TIERS SCCACHE JOB: one job on a new machine.
+# row NAME PROJECT STORE TIERS SCCACHE JOB [ARGUMENT...]: one job on a new machine.
 row() {
-  local name=$1 source=$2 store=$3 tiers=$4 wrapper=$5 job=$6 begin end
-  fresh "$source"
+  local name=$1 project=$2 store=$3 tiers=$4 wrapper=$5 job=$6 begin end
+  shift 6
+  rm -rf "$place/work" "$HOME/.cache"
+  cp -r "$place/$project" "$place/work"
   begin=$(date +%s.%N)
   (cd "$place/work" && "$hotcrate" run --quiet --store "$place/$store" --tiers "$tiers" --sccache "$wrapper" \
-    --shared-key "$job" --report "$place/report.json" -- cargo build --locked --quiet)
+    --save-if "$saves" --shared-key "$job" --report "$place/report.json" -- cargo build --locked --offline --quiet "$@")
   end=$(date +%s.%N)
   python3 - "$name" "$begin" "$end" "$place/report.json" <<'PYTHON'
 import json, sys
 name, begin, end, path = sys.argv[1:]
 report = json.load(open(path))
-stored = {t["tier"]: t["save"]["bytes"] or 0 for t in report["tiers"] if t["save"]}
-packed = sum(bytes for tier, bytes in stored.items() if tier != "registry") / 1e6
-wrapped = report.get("sccache") or {}
-hits = wrapped.get("hits")
-compiled = report["units"]["rebuilt"]
-print(f"| {name} | {float(end) - float(begin):.1f} | {compiled} | {'' if hits is None else hits} | {packed:.1f} |")
+stored = sum((tier["save"] or {}).get("bytes") or 0 for tier in report["tiers"])
+hits = (report.get("sccache") or {}).get("hits")
+print(f"| {name} | {float(end) - float(begin):.1f} | {report['units']['rebuilt']}"
+      f" | {'' if hits is None else hits} | {stored / 1e6:.0f} |", flush=True)
 PYTHON
 }
 
-# kind: what is kept, as STORE TIERS SCCACHE.
-target=(target registry,deps,workspace false)
-alone=(alone registry,sccache "$sccache")
-both=(both registry,deps,workspace,sccache "$sccache")
+# What is kept, as STORE TIERS SCCACHE.
+target=(target deps,workspace false)
+alone=(alone sccache "$sccache")
+both=(both deps,workspace,sccache "$sccache")
 
-printf '%s %s, %s; after the bump: %s %s\n\n' "$project" "$version" "$(rustc --version | cut -d' ' -f1,2)" "$bump" "$to"
-printf '| job | seconds | units compiled | of those from sccache | MB stored |\n|---|---|---|---|---|\n'
-row 'cold' "$place/source" none registry false one
+printf '%s, %s cores; bumped: %s, %s; other features: %s\n\n' \
+  "$(rustc --version | cut -d' ' -f1,2)" "$(nproc)" "$leaf" "$root" "$features"
+printf '| job | seconds | units compiled | of those from sccache | MB stored |\n|---|--:|--:|--:|--:|\n'
+saves=false row 'nothing kept' source none deps false one
+saves=true
 for kind in target alone both; do
   declare -n what=$kind
-  row "$kind: first" "$place/source" "${what[@]}" one
-  row "$kind: again" "$place/source" "${what[@]}" one
-  # Each looks at what the first run stored, and not at what the other stores.
+  row "$kind: first" source "${what[@]}" one
   cp -r "$place/${what[0]}" "$place/kept"
-  row "$kind: after a lockfile bump" "$place/bumped" "${what[@]}" one
-  rm -rf "${place:?}/${what[0]}" && mv "$place/kept" "$place/${what[0]}"
-  row "$kind: in a new job" "$place/source" "${what[@]}" two
+  # later NAME PROJECT JOB [ARGUMENT...]: a job that finds what the first one stored, and not what the others store.
+  later() {
+    local name=$1 project=$2 job=$3
+    shift 3
+    rm -rf "${place:?}/${what[0]}"
+    cp -r "$place/kept" "$place/${what[0]}"
+    row "$kind: $name" "$project" "${what[@]}" "$job" "$@"
+  }
+  later again source one
+  later 'a leaf bumped' leaf one
+  later 'a root bumped' root one
+  # shellcheck disable=SC2086 # They are several arguments.
+  later 'other features' source one $features
+  later 'a new job' source two
+  rm -rf "$place/kept"
 done

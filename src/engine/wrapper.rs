@@ -33,6 +33,8 @@ pub(super) struct Wrapper<'run> {
     /// Where objects live unless the user says so.
     directory: Option<PathBuf>,
     choice: Choice,
+    /// System and architecture, as Rust names them.
+    platform: (&'static str, &'static str),
     /// Whether units are to be compiled incrementally, although sccache then does not cache them.
     is_incremental: bool,
     /// What came of the choice, once it has been tried.
@@ -66,6 +68,7 @@ impl<'run> Wrapper<'run> {
             environment,
             console,
             directory: own_directory(project, environment),
+            platform: (std::env::consts::OS, std::env::consts::ARCH),
             is_incremental: settings.incremental,
             choice: choose(&settings.sccache, environment, &surroundings),
             settled: Mutex::new(None),
@@ -82,7 +85,7 @@ impl<'run> Wrapper<'run> {
             }
         };
         match &ready {
-            Err(NotUsed::Unusable(text)) => self.console.note(text),
+            Err(NotUsed::Unusable(text)) => self.console.notice(text),
             Err(reason) if reason.is_news() => {
                 self.console
                     .note(&format!("sccache is left alone: {reason}"));
@@ -111,7 +114,7 @@ impl<'run> Wrapper<'run> {
 
     /// The published release, which stays in the runner's tool cache or the user's cache directory.
     fn published(&self) -> anyhow::Result<PathBuf> {
-        let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
+        let (os, architecture) = self.platform;
         let release =
             Release::for_platform(os, architecture).ok_or_else(|| ObtainError::NoRelease {
                 os: os.to_owned(),
@@ -194,7 +197,7 @@ impl<'run> Wrapper<'run> {
         match started {
             Ok(()) => Some(in_use),
             Err(Trouble(text)) => {
-                self.console.note(&text);
+                self.console.notice(&text);
                 in_use.address.release();
                 self.settle(Err(NotUsed::Unusable(text)));
                 None
@@ -248,4 +251,30 @@ fn own_directory(project: &Project, environment: &Environment) -> Option<PathBuf
     let digest = Digest::of_bytes(project.directory.as_os_str().as_encoded_bytes());
     let caches = platform_directory::cache(environment)?;
     Some(caches.join("sccache").join(digest.short()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Verbosity;
+
+    #[test]
+    fn a_platform_without_a_release_goes_without() {
+        let environment = Environment::default();
+        let console = Console::new(Verbosity::Quiet);
+        let wrapper = Wrapper {
+            environment: &environment,
+            console: &console,
+            directory: None,
+            platform: ("linux", "riscv64"),
+            is_incremental: false,
+            choice: Choice::Use(Source::Release),
+            settled: Mutex::new(None),
+        };
+        wrapper.make_ready();
+        let refusal = wrapper.refusal().unwrap_or_default();
+        insta::assert_snapshot!(refusal, @"sccache cannot be used: sccache 0.16.0 has no release for linux on riscv64");
+        assert_eq!(wrapper.start(), None);
+        assert!(!console.had_trouble());
+    }
 }

@@ -187,8 +187,18 @@ mod tests {
         };
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         let program = format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX);
-        for (name, content) in [("README.md", "read me"), (program.as_str(), "the program")] {
-            let mut header = tar::Header::new_ustar();
+        let mut directory = tar::Header::new_gnu();
+        directory.set_entry_type(tar::EntryType::Directory);
+        directory.set_size(0);
+        directory.set_mode(0o755);
+        tar.append_data(&mut directory, format!("{}/", named.name()), io::empty())
+            .expect("it is in memory");
+        for (name, content) in [
+            ("LICENSE", "licence"),
+            ("README.md", "read me"),
+            (program.as_str(), "the program"),
+        ] {
+            let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             header.set_mode(0o755);
             let path = format!("{}/{name}", named.name());
@@ -205,10 +215,13 @@ mod tests {
 
     /// A server that gives one answer, whatever it is asked, and then is gone.
     fn answering(status: &str, length: usize, body: Vec<u8>) -> String {
+        answering_with(status, &format!("Content-Length: {length}"), body)
+    }
+
+    fn answering_with(status: &str, header: &str, body: Vec<u8>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
         let address = listener.local_addr().expect("it is bound");
-        let head =
-            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        let head = format!("HTTP/1.1 {status}\r\n{header}\r\nConnection: close\r\n\r\n");
         thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("somebody asks");
             let asked = BufReader::new(stream.try_clone().expect("it is open"));
@@ -243,6 +256,50 @@ mod tests {
         // The server has given its one answer.
         let again = obtain_from(&server, &release, tool_cache.path());
         assert_eq!(again, Ok(program));
+    }
+
+    #[test]
+    fn a_redirect_to_where_releases_really_lie_is_followed() {
+        let tool_cache = tempfile::tempdir().expect("there is room");
+        let (release, archive) = published();
+        let storage = answering("200 OK", archive.len(), archive);
+        let location = format!("Location: {storage}/asset?signature=x\r\nContent-Length: 0");
+        let server = answering_with("302 Found", &location, Vec::new());
+        let program = obtain_from(&server, &release, tool_cache.path()).expect("it is published");
+        assert_eq!(fs_err::read(&program).expect("it is kept"), b"the program");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_kept_can_be_executed() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let tool_cache = tempfile::tempdir().expect("there is room");
+        let (release, archive) = published();
+        let server = answering("200 OK", archive.len(), archive);
+        let program = obtain_from(&server, &release, tool_cache.path()).expect("it is published");
+        let mode = fs_err::metadata(program).expect("it is kept").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o755);
+    }
+
+    #[test]
+    fn an_archive_without_the_program_leaves_nothing() {
+        let tool_cache = tempfile::tempdir().expect("there is room");
+        let (release, archive) = published();
+        let other = Release {
+            target: "aarch64-unknown-none",
+            ..release
+        };
+        let server = answering("200 OK", archive.len(), archive);
+        let obtained = obtain(&other, &server, tool_cache.path(), &Environment::default());
+        let error = obtained.expect_err("it holds another target's");
+        let causes: Vec<_> = anyhow::Error::from(error)
+            .chain()
+            .skip(1)
+            .map(ToString::to_string)
+            .collect();
+        insta::assert_snapshot!(causes.join(": "), @"the archive holds no sccache-v0.16.0-aarch64-unknown-none/sccache");
+        assert!(!tool_cache.path().join("hotcrate-sccache").exists());
     }
 
     #[test]

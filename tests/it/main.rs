@@ -61,6 +61,8 @@ mod odd_projects;
 mod reasons;
 #[cfg(unix)]
 mod sccache;
+#[cfg(target_os = "linux")]
+mod sccache_workflow;
 mod sources;
 mod time_limits;
 mod warm_start;
