@@ -313,7 +313,7 @@ fn owner_that_is_gone(record: &BucketRecord) -> Option<&Path> {
     };
     let is_gone = |path: &Path| {
         let found = fs_err::symlink_metadata(path);
-        // A disk that is not there now, or that may not be read, is not gone.
+        // What may not be looked at is not gone.
         found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     };
     is_gone(owner).then_some(owner.as_path())

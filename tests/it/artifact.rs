@@ -310,6 +310,46 @@ fn without_git_it_says_so_and_a_broken_store_costs_a_build_only() {
     assert_eq!(scene.runs(), 2);
 }
 
+#[test]
+fn a_kill_while_an_artefact_is_put_in_place_leaves_the_old_one_or_the_new() {
+    const MOMENTS: u32 = 8;
+    let scene = Scene::new();
+    let input = scene.clone.join("input");
+    let script =
+        "echo run >> \"$RUNS\"; mkdir -p out; for i in $(seq 400); do cat input; done > out/app";
+    let built = |letter: &str| {
+        fs::write(&input, letter.repeat(50_000)).unwrap();
+        call(scene.artifact("out/app"), script).success();
+        fs::read(scene.clone.join("out/app")).unwrap()
+    };
+    let (new, old) = (built("a"), built("b"));
+    fs::write(&input, "a".repeat(50_000)).unwrap();
+    let begun = std::time::Instant::now();
+    call(scene.artifact("out/app"), script).success();
+    let duration = begun.elapsed();
+    let place = scene.clone.join("out/app");
+    for moment in 0..=MOMENTS {
+        fs::write(&place, &old).unwrap();
+        let hotcrate = scene.artifact("out/app");
+        let mut killed = hotcrate
+            .command("artifact", &hotcrate.report())
+            .args(["--", "sh", "-c", script])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(duration * moment / MOMENTS);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let found = fs::read(&place).unwrap();
+        assert!(found == old || found == new, "moment {moment}");
+        call(scene.artifact("out/app"), script).success();
+        assert!(fs::read(&place).unwrap() == new, "moment {moment}");
+        assert!(staging_under(&scene.clone).is_empty(), "moment {moment}");
+    }
+    assert_eq!(scene.runs(), 2);
+}
+
 fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();

@@ -103,6 +103,34 @@ fn a_bucket_that_the_dependencies_do_not_fit_into_starts_empty_and_says_so() {
     drop(disk);
 }
 
+#[test]
+fn an_artefact_that_does_not_fit_leaves_what_was_there_and_the_command_runs() {
+    let sandbox = Sandbox::new();
+    let clone = checkout(&sandbox, &fixture("small"), "clone");
+    let out = clone.join("out");
+    let artifact = |script: &str| {
+        let hotcrate = sandbox.hotcrate(&clone).option("--paths", "out/app");
+        hotcrate.call("artifact", &["sh", "-c", script])
+    };
+    let script = format!(
+        "[ -e {} ] || head -c 300000 /dev/urandom > out/app",
+        sandbox.path("small").display()
+    );
+    fs::create_dir(&out).unwrap();
+    artifact(&script).success();
+    fs::remove_file(out.join("app")).unwrap();
+    let Some(disk) = SmallDisk::mount(out.clone(), 128 << 10) else {
+        return;
+    };
+    fs::write(sandbox.path("small"), "").unwrap();
+    fs::write(out.join("app"), "of before").unwrap();
+    let told = artifact(&script).success();
+    assert!(told.stderr.contains("building anew"), "{}", told.stderr);
+    assert_eq!(fs::read_to_string(out.join("app")).unwrap(), "of before");
+    assert!(staging_under(&out).is_empty());
+    drop(disk);
+}
+
 /// A file system of a few bytes. Unmounted when dropped.
 struct SmallDisk(PathBuf);
 
