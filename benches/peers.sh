@@ -194,6 +194,7 @@ job() {
   if ! (cd "$place/repository" && "${machine[@]}" "$act" push -P ubuntu-latest=-self-hosted --action-offline-mode \
     --no-cache-server --action-cache-path "$place/act" --eventpath "$place/event.json" "${variables[@]}" \
     --env XDG_CACHE_HOME="$place/home/.cache" \
+    --local-repository "hotcrate/hotcrate@v1=$place/hotcrate" \
     --local-repository "hotcrate/hotcrate/dist@v1=$place/hotcrate" \
     --local-repository "Swatinem/rust-cache@v2=$place/rust-cache" \
     --local-repository "mozilla-actions/sccache-action@v0=$place/sccache-action" \

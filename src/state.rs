@@ -307,7 +307,11 @@ mod tests {
 
     fn home() -> (tempfile::TempDir, Environment) {
         let home = tempfile::tempdir().expect("there is room");
-        let environment = [("XDG_STATE_HOME", home.path())].into_iter().collect();
+        // By what Linux, macOS and Windows find it.
+        let environment = ["XDG_STATE_HOME", "HOME", "LOCALAPPDATA"]
+            .map(|name| (name, home.path()))
+            .into_iter()
+            .collect();
         (home, environment)
     }
 

@@ -459,6 +459,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_time_survives_being_written(seconds in -10_000_000_000_i64..100_000_000_000, nanos in 0..1_000_000_000_u32) {
+            // Windows has no finer times.
+            let nanos = if cfg!(windows) { nanos / 100 * 100 } else { nanos };
             let time = join_time(seconds, nanos).unwrap();
             prop_assert_eq!(split_time(time), (seconds, nanos));
             let mut index = index();

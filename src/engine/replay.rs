@@ -334,7 +334,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("there is room");
         let path = directory.path().join("output");
         fs_err::write(&path, "said").expect("written");
-        filetime::set_file_mtime(&path, FileTime::from_unix_time(5, 7)).expect("set");
+        filetime::set_file_mtime(&path, FileTime::from_unix_time(5, 700)).expect("set");
         let kept = keep(path.clone()).expect("it can be read");
         fs_err::remove_file(&path).expect("removed");
         put_back(std::slice::from_ref(&kept)).expect("put back");
@@ -342,7 +342,7 @@ mod tests {
             let metadata = fs_err::metadata(path).expect("it is there");
             FileTime::from_last_modification_time(&metadata)
         };
-        assert_eq!(time(&path), FileTime::from_unix_time(5, 7));
+        assert_eq!(time(&path), FileTime::from_unix_time(5, 700));
 
         fs_err::write(&path, "new").expect("written");
         put_back(&[kept]).expect("nothing to do");

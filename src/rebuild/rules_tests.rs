@@ -230,7 +230,7 @@ fn a_script_that_declares_nothing_is_told_what_to_print() {
         whole_package: Some("1.0s (src/lib.rs)".to_owned()),
         ..TargetSnapshot::default()
     })]);
-    insta::assert_snapshot!(known.told(), @r"
+    insta::assert_snapshot!(known.told().replace('\\', "/"), @r"
     no-inputs-declared: the build script of core declares no inputs, and so runs whenever a file of the package is new
       Let the script in crates/core print `cargo::rerun-if-changed=build.rs`, and such a line for each file, or `cargo::rerun-if-env-changed=NAME` for each variable, that it reads.
     ");

@@ -224,13 +224,20 @@ mod tests {
     #[case("/w/app/vendor/itoa/src/lib.rs")]
     #[case("/home/u/.cargo-other/registry/src/index/itoa-1.0.18/src/lib.rs")]
     #[case("/home/u/.cargo/registry/src/index")]
-    #[case("/HOME/u/.cargo/registry/src/index/itoa-1.0.18/src/lib.rs")]
     #[case("/home/u/.cargo/registry/../x/src/index/itoa-1.0.18/src/lib.rs")]
     fn any_other_source_lies_elsewhere(#[case] source: &str) {
         assert_eq!(
             roots("/home/u/.cargo", "/w/app").origin_of(source),
             Origin::Elsewhere
         );
+    }
+
+    #[cfg(not(windows))]
+    #[test]
+    fn case_matters_outside_of_windows() {
+        let source = "/HOME/u/.cargo/registry/src/index/itoa-1.0.18/src/lib.rs";
+        let origin = roots("/home/u/.cargo", "/w/app").origin_of(source);
+        assert_eq!(origin, Origin::Elsewhere);
     }
 
     #[test]

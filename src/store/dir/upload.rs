@@ -172,8 +172,11 @@ fn create_unfinished(directory: &Path, key: &str) -> io::Result<NamedTempFile> {
 /// Gives the file its final name, if nothing has that name. Only under the store's lock.
 fn put_in_place(file: NamedTempFile, destination: &Path) -> io::Result<bool> {
     stamp(file.as_file())?;
-    // Windows would refuse others to read what is locked here. Under the store's lock nobody takes it for stale.
-    file.as_file().unlock()?;
+    // Windows would refuse others to read what is locked here. Under the store's lock nobody takes it for stale. What is
+    // not unlocked now is so when the file is closed, at the end of this.
+    if let Err(error) = file.as_file().unlock() {
+        tracing::debug!("{} stays locked: {error}", destination.display());
+    }
     match file.persist_noclobber(destination) {
         Ok(_) => Ok(true),
         Err(failure) if failure.error.kind() == ErrorKind::AlreadyExists => Ok(false),
