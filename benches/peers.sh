@@ -183,17 +183,15 @@ YAML
 job() {
   local begin end entries bytes
   git -C "$place/repository" add --all
-  git -C "$place/repository" -c user.name=bench -c user.email=bench@example.com commit --quiet --allow-empty --message "$2"
+  git -C "$place/repository" diff --cached --quiet ||
+    git -C "$place/repository" -c user.name=bench -c user.email=bench@example.com commit --quiet --message "$2"
   rm -rf "${place:?}/home" "$place/work"
-  mkdir -p "$place/home/.cache/act/tool_cache/sccache/$sccache_version/x64"
-  # Where sccache-action looks before it downloads.
-  cp "$sccache" "$place/home/.cache/act/tool_cache/sccache/$sccache_version/x64/"
-  touch "$place/home/.cache/act/tool_cache/sccache/$sccache_version/x64.complete"
+  mkdir "$place/home"
   local machine=(env -i PATH="$path" HOME="$place/home" CARGO_HOME="$place/home/.cargo" "${toolchain[@]}")
   begin=$(date +%s.%N)
   if ! (cd "$place/repository" && "${machine[@]}" "$act" push -P ubuntu-latest=-self-hosted --action-offline-mode \
     --no-cache-server --action-cache-path "$place/act" --eventpath "$place/event.json" "${variables[@]}" \
-    --env XDG_CACHE_HOME="$place/home/.cache" \
+    --env RUNNER_TOOL_CACHE="$place/tools" \
     --local-repository "hotcrate/hotcrate@v1=$place/hotcrate" \
     --local-repository "hotcrate/hotcrate/dist@v1=$place/hotcrate" \
     --local-repository "Swatinem/rust-cache@v2=$place/rust-cache" \
@@ -221,6 +219,10 @@ PYTHON
 }
 
 check_out project
+# Where sccache-action looks before it downloads.
+mkdir -p "$place/tools/sccache/$sccache_version/x64"
+cp "$sccache" "$place/tools/sccache/$sccache_version/x64/"
+touch "$place/tools/sccache/$sccache_version/x64.complete"
 mkdir -p "$place/hotcrate/dist/bin/$(uname -m)-unknown-linux-musl"
 cp dist/action.yml dist/*.cjs "$place/hotcrate/dist/"
 cp "$hotcrate" "$place/hotcrate/dist/bin/$(uname -m)-unknown-linux-musl/hotcrate"
