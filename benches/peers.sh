@@ -191,7 +191,6 @@ job() {
   begin=$(date +%s.%N)
   if ! (cd "$place/repository" && "${machine[@]}" "$act" push -P ubuntu-latest=-self-hosted --action-offline-mode \
     --no-cache-server --action-cache-path "$place/act" --eventpath "$place/event.json" "${variables[@]}" \
-    --env RUNNER_TOOL_CACHE="$place/tools" \
     --local-repository "hotcrate/hotcrate@v1=$place/hotcrate" \
     --local-repository "hotcrate/hotcrate/dist@v1=$place/hotcrate" \
     --local-repository "Swatinem/rust-cache@v2=$place/rust-cache" \
@@ -219,10 +218,6 @@ PYTHON
 }
 
 check_out project
-# Where sccache-action looks before it downloads.
-mkdir -p "$place/tools/sccache/$sccache_version/x64"
-cp "$sccache" "$place/tools/sccache/$sccache_version/x64/"
-touch "$place/tools/sccache/$sccache_version/x64.complete"
 mkdir -p "$place/hotcrate/dist/bin/$(uname -m)-unknown-linux-musl"
 cp dist/action.yml dist/*.cjs "$place/hotcrate/dist/"
 cp "$hotcrate" "$place/hotcrate/dist/bin/$(uname -m)-unknown-linux-musl/hotcrate"
@@ -235,6 +230,11 @@ for peer; do
     if [ "$other" = "$peer" ]; then check_out "$other"; else mkdir "$place/$other"; fi
   done
   rm -rf "$place/repository" "$place/act"
+  # Where act has its tools, and sccache-action looks before it downloads.
+  tool=$place/act/tool_cache/sccache/$sccache_version/x64
+  mkdir -p "$tool"
+  cp "$sccache" "$tool/"
+  touch "$tool.complete"
   git clone --quiet "$place/project" "$place/repository"
   git -C "$place/repository" checkout --quiet -B main "${commit[project]}"
   workflow "$peer"
