@@ -1,6 +1,6 @@
 //! The cache service of the tests as a program of its own, for benchmarks that are scripts.
 //!
-//! Started with `--serve`, it prints what a runner sets for an action, one `NAME=value` a line, and an empty line. To every
+//! Started with `--serve`, it prints what a runner sets for an action in versions 2 and 1, one `NAME=value` a line, and an empty line. To every
 //! line on its standard input it answers with the number of its entries and their bytes. It ends when that input does.
 //! Without `--serve` it says so and ends, as `cargo bench` starts every benchmark.
 
@@ -21,7 +21,11 @@ fn main() -> std::io::Result<()> {
     }
     let service = CacheService::start();
     let mut output = std::io::stdout().lock();
-    for (name, value) in service.variables(2, &token(&[("refs/heads/main", 3)])) {
+    let token = token(&[("refs/heads/main", 3)]);
+    let mut variables = service.variables(2, &token);
+    let of_version_1 = service.variables(1, &token).into_iter();
+    variables.extend(of_version_1.filter(|(name, _)| *name == "ACTIONS_CACHE_URL"));
+    for (name, value) in variables {
         writeln!(output, "{name}={value}")?;
     }
     writeln!(output)?;

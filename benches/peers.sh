@@ -137,6 +137,8 @@ YAML
       - run: |
           echo SCCACHE_GHA_ENABLED=true >>"\$GITHUB_ENV"
           echo RUSTC_WRAPPER=sccache >>"\$GITHUB_ENV"
+          # sccache speaks version 2 in a form that the service of the tests does not know.
+          echo ACTIONS_CACHE_SERVICE_V2= >>"\$GITHUB_ENV"
 YAML
       ;;
     actions-cache)
