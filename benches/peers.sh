@@ -7,8 +7,9 @@
 #
 # Each runs four jobs on the default branch, each on a new machine (an empty HOME and CARGO_HOME, a fresh checkout at the
 # same path): nothing stored yet; the same commit again; after an edit of one file; after a bump in Cargo.lock. A job is
-# `cargo build` and `cargo test --no-run`. Told are the seconds of the whole job and of Cargo in it, the units that
-# were compiled, and what is in the cache afterwards. One run of each: look at the differences, not at tenths.
+# `cargo build` and `cargo test --no-run`. Told are the seconds of the whole job and of Cargo in it, the units that Cargo
+# did not find fresh (with sccache, some of them come from its cache), and what is in the cache afterwards.
+# One run of each: look at the differences, not at tenths.
 #
 # Peers and the project are cloned at the commits below. RUST_CACHE, SCCACHE_ACTION, ACTIONS_CACHE and PROJECT may name folders
 # or addresses to clone them from instead; HOTCRATE another binary than target/release/hotcrate.
@@ -56,7 +57,7 @@ for number, job in enumerate(peers[0]["jobs"]):
     for measure in [
         ("the job, seconds", lambda job: f"{job['job']:.1f}"),
         ("Cargo in it, seconds", lambda job: f"{job['cargo']:.1f}"),
-        ("units compiled", lambda job: str(job["compiled"])),
+        ("units not fresh", lambda job: str(job["compiled"])),
         ("stored, MB (entries)", lambda job: f"{job['bytes'] / 1e6:.0f} ({job['entries']})"),
     ]:
         print(f"| {job['name']}: {measure[0]} | " + " | ".join(measure[1](job) for job in jobs) + " |")

@@ -51,11 +51,13 @@ in_root() {
 # Nothing but busybox, and musl with its loader: what Alpine is at its core.
 musl_root() {
   local root=$1 package applet
-  mkdir -p "$root/debs"
-  (cd "$root/debs" && apt-get download -qq busybox-static musl)
+  mkdir -p "$root/debs" "$root/dev"
+  mknod -m 666 "$root/dev/null" c 1 3
+  (cd "$root/debs" && apt-get -o APT::Sandbox::User=root download -qq busybox-static musl)
   for package in "$root"/debs/*.deb; do dpkg-deb --extract "$package" "$root"; done
   rm -rf "$root/debs"
   mkdir -p "$root/usr/bin" "$root/etc"
+  ln -s busybox "$root/bin/sh"
   for applet in $(chroot "$root" /bin/busybox --list); do ln -sf /bin/busybox "$root/usr/bin/$applet"; done
   printf 'ID=alpine\nVERSION_ID=3.22.2\n' >"$root/etc/os-release"
 }
