@@ -34,7 +34,7 @@ declare -A commit=(
   [rust-cache]=6323deb102c322ba6fcbdcafc7e3dddab59af2b6     # v2.9.2
   [sccache-action]=fc920bf0ec8de6ee65d409111f7ec508035751ba # v0.0.11
   [actions-cache]=27d5ce7f107fe9357f9df03efb73ab90386fccae  # v5.0.5
-  [project]=3fce3b5bb0236da2df6d99672afb8a719642eca7
+  [project]=e89fff89ac9af12e8d4ce9d5fd07beb408ca730f        # 15.2.0
 )
 declare -A version=([hotcrate]='' [rust-cache]=2.9.2 [sccache-action]=0.0.11 [actions-cache]=5.0.5)
 sccache_version=0.16.0
@@ -225,7 +225,7 @@ mkdir -p "$place/hotcrate/dist/bin/$(uname -m)-unknown-linux-musl"
 cp dist/action.yml dist/*.cjs "$place/hotcrate/dist/"
 cp "$hotcrate" "$place/hotcrate/dist/bin/$(uname -m)-unknown-linux-musl/hotcrate"
 echo '{"ref":"refs/heads/main","repository":{"default_branch":"main","full_name":"acme/app"}}' >"$place/event.json"
-what="ripgrep ${commit[project]:0:8}, $("$place/bin/rustc" --version | cut -d ' ' -f 1,2 || true), $(nproc) cores, $(date -u +%F)"
+what="ripgrep 15.2.0, $("$place/bin/rustc" --version | cut -d ' ' -f 1,2 || true), $(nproc) cores, $(date -u +%F)"
 
 for peer; do
   for other in rust-cache sccache-action actions-cache; do
