@@ -35,7 +35,11 @@ debian_packages=(rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-posix)
 # What a binary may weigh, in bytes: it is part of every checkout of the action.
 most_bytes=$((8 << 20))
 
-target_directory=${CARGO_TARGET_DIR:-$PWD/target}
+target_directory=${CARGO_TARGET_DIR:-target}
+case $target_directory in
+  /*) ;;
+  *) target_directory=$PWD/$target_directory ;;
+esac
 tools=$target_directory/dist-tools
 out=dist
 
@@ -118,24 +122,47 @@ check() {
   return "$stale"
 }
 
+# apt with package lists of its own below $tools: a machine's may be missing, or too old to name what the archive still has.
+apt() {
+  apt-get -o Dir::State::Lists="$tools/apt/lists" -o Dir::Cache="$tools/apt/cache" -o APT::Sandbox::User="$(id -un)" "$@"
+}
+
+# debian_rust PROGRAM...: runs a program of Debian's Rust where it was unpacked. Some packages still name /lib, which is a link
+# to /usr/lib only where they are installed.
+debian_rust() {
+  local root=$tools/debian
+  LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu "$@"
+}
+
+# Whether Debian's Rust is there and new enough for these sources.
+has_debian_rust() {
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+  found=$(debian_rust "$tools/debian/usr/bin/rustc" --version 2>/dev/null | cut -d ' ' -f 2) || return 1
+  [ "$(printf '%s\n' "$wanted" "$found" | sort --version-sort | head -n 1)" = "$wanted" ]
+}
+
 # Debian's Rust and mingw, unpacked below $tools: installing them would put a second rustc on PATH.
 install_debian_packages() {
-  local root=$tools/debian
-  if [ -x "$root/usr/bin/cargo" ]; then return; fi
+  if has_debian_rust; then return; fi
   say "fetching ${debian_packages[*]} from Debian's archive"
-  mkdir -p "$tools/debs" "$tools/debian.new"
+  rm -rf "$tools/debs" "$tools/debian" "$tools/debian.new"
+  mkdir -p "$tools/debs" "$tools/debian.new" "$tools/apt/lists/partial" "$tools/apt/cache/archives/partial"
+  apt update -qq
   local wanted
   wanted=$(
-    apt-get install --simulate --no-install-recommends "${debian_packages[@]}" |
+    apt install --simulate --no-install-recommends "${debian_packages[@]}" |
       awk '/^Inst/ { version = $3; sub(/^\(/, "", version); print $2 "=" version }'
   )
-  (cd "$tools/debs" && printf '%s\n' "$wanted" | xargs apt-get download -qq)
+  # shellcheck disable=SC2086 # one package a word
+  (cd "$tools/debs" && apt download -qq $wanted)
   local package
   for package in "$tools"/debs/*.deb; do dpkg-deb --extract "$package" "$tools/debian.new"; done
   # Debian's own name of it is a link that installing would make.
   ln -sf x86_64-w64-mingw32-gcc-posix "$tools/debian.new/usr/bin/x86_64-w64-mingw32-gcc"
-  mv "$tools/debian.new" "$root"
-  rm -rf "$tools/debs"
+  mv "$tools/debian.new" "$tools/debian"
+  rm -rf "$tools/debs" "$tools/apt"
+  if ! has_debian_rust; then die "Debian's archive has no Rust that is new enough for these sources"; fi
 }
 
 install_zig() {
@@ -177,7 +204,7 @@ cross_compile() {
     *-windows-gnu) build=(build) ;;
   esac
   (
-    export PATH=$tools/python/bin:$usr/bin:$PATH LD_LIBRARY_PATH=$usr/lib/x86_64-linux-gnu
+    export PATH=$tools/python/bin:$usr/bin:$PATH
     export CARGO=$usr/bin/cargo RUSTC=$usr/bin/rustc RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags PYTHONPATH=$tools/python
     export ZIG_GLOBAL_CACHE_DIR=$tools/zig-cache CARGO_ZIGBUILD_CACHE_DIR=$tools/zigbuild-cache
     export CARGO_ZIGBUILD_ZIG_PATH=$tools/python/ziglang/zig
@@ -186,7 +213,7 @@ cross_compile() {
     unset RUSTUP_TOOLCHAIN RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
     local cargo=$CARGO
     if [ "${build[0]}" = zigbuild ]; then cargo=cargo-zigbuild; fi
-    "$cargo" "${build[@]}" -Zbuild-std=std,panic_unwind --target "$target" "$@"
+    debian_rust "$cargo" "${build[@]}" -Zbuild-std=std,panic_unwind --target "$target" "$@"
   )
 }
 
