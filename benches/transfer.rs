@@ -1,11 +1,13 @@
-//! Saving to and restoring from the cache service, against GitHub's own client: `cargo bench --bench transfer -- [--tree DIR]
-//! [--rounds N]`.
+//! Saving to and restoring from the cache service, against GitHub's own client: `cargo bench --bench transfer -- [--binary FILE]
+//! [--tree DIR] [--rounds N]`.
 //!
-//! Both sides move the same tree through the same service on this machine, as processes of their own and in turns; medians
-//! are compared. The service is the fake of the tests, in this process. npm's `@actions/cache` is taken from
+//! Both sides move the same directory through the same service on this machine, as processes of their own and in turns;
+//! medians are compared. Ours is the program itself, as a step of a workflow has it: `--binary` names the one that is shipped
+//! (`dist/bin/<target>/hotcrate`), and without it this build's is taken. The directory is one of its tier `extra`, so both pack
+//! it as it is. The service is the fake of the tests, in this process. npm's `@actions/cache` is taken from
 //! `<target>/tools/interop`, where `tests/run` installs it. Without `--tree`, the tree of the benchmark `archive` is used.
 //!
-//! The last row is a whole `hotcrate restore` of a project of which nothing is stored.
+//! The last row is a whole job of which nothing is stored: both halves of the action's step, as the runner starts them.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -14,48 +16,41 @@
 mod cache_service;
 
 use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
+    ffi::OsString,
     path::{Path, PathBuf},
-    process::Stdio,
-    time::Instant,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
 use cache_service::{CacheService, token};
-use hotcrate::{
-    archive::{
-        Compression, Group, Member, PackOptions, UnpackOptions, budget::ByteBudget, open, pack,
-        path::RelativePath, unpack,
-    },
-    deadline::Deadline,
-    environment::Environment,
-    process::user_command,
-    store::{ActionsOptions, ActionsStore, Reservation, ServiceAddress, Store as _},
-    stream::Silent,
-};
+use hotcrate::{environment::Environment, process::user_command};
 
 const MAIN: &str = "refs/heads/main";
+/// The directory that is moved, in the workspace.
+const DATA: &str = "data";
+/// Between two looks at the memory of a process.
+const LOOK: Duration = Duration::from_millis(2);
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    if let ["--child", step, key, directory] = arguments[..] {
-        return child(step, key, Path::new(directory));
-    }
     let target = Environment::of_process()
         .path("CARGO_TARGET_DIR")
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
     let mut tree = target.join("bench/tree");
+    let mut binary = PathBuf::from(env!("CARGO_BIN_EXE_hotcrate"));
     let mut rounds = 5;
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
-        match *argument {
+        match argument.as_str() {
             // Cargo's own.
             "--bench" => {}
+            "--binary" => binary = rest.next().context("--binary needs a file")?.into(),
             "--tree" => tree = rest.next().context("--tree needs a directory")?.into(),
             "--rounds" => rounds = rest.next().context("--rounds needs a number")?.parse()?,
-            other => bail!("unknown argument {other}: expected --tree DIR or --rounds N"),
+            other => {
+                bail!("unknown argument {other}: expected --binary FILE, --tree DIR or --rounds N")
+            }
         }
     }
     ensure!(
@@ -69,84 +64,13 @@ fn main() -> anyhow::Result<()> {
         "{} is missing: tests/run installs it",
         module.display()
     );
-    compare(&tree, &module, &target.join("bench/transfer"), rounds)
-}
-
-/// Saves or restores in this process, and prints its peak memory in bytes.
-fn child(step: &str, key: &str, directory: &Path) -> anyhow::Result<()> {
-    let environment = Environment::of_process();
-    let address = ServiceAddress::read(&environment)?;
-    let store = ActionsStore::open(ActionsOptions::new(address, "a".repeat(64)), &environment)?;
-    let budget = ByteBudget::new(ByteBudget::DEFAULT_BYTES);
-    let root = RelativePath::new("t")?;
-    match step {
-        "save" => {
-            let Reservation::Granted(mut upload) = store.begin(key, Deadline::never())? else {
-                bail!("the key is taken");
-            };
-            let groups = groups(directory, &root)?;
-            let options = PackOptions::new(&budget);
-            pack(b"{}", &groups, &options, upload.as_mut(), &Silent)?;
-            ensure!(upload.finish()?, "the key is taken");
-        }
-        "restore" => {
-            let found = store.look_up(key, &[], Deadline::never())?;
-            let source = store.open(&found.context("it was saved")?, Deadline::never())?;
-            let archive = open(source.as_ref())?;
-            let roots = BTreeMap::from([(root, directory.to_owned())]);
-            let options = UnpackOptions::new(&budget);
-            let all = |_: &RelativePath| true;
-            unpack(&archive, source.as_ref(), &roots, &all, &options, &Silent)?;
-        }
-        other => bail!("unknown step {other}"),
-    }
-    println!("{}", peak_memory().unwrap_or(0));
-    Ok(())
-}
-
-/// The whole tree, with its executables together, as hotcrate packs a target directory.
-fn groups(tree: &Path, root: &RelativePath) -> anyhow::Result<[Group; 2]> {
-    let mut usual = Vec::new();
-    let mut executables = Vec::new();
-    for entry in walkdir::WalkDir::new(tree).sort_by_file_name() {
-        let entry = entry?;
-        let within = entry.path().strip_prefix(tree)?;
-        let name = if within.as_os_str().is_empty() {
-            root.clone()
-        } else {
-            root.join(&RelativePath::from_native(within)?)
-        };
-        let member = Member {
-            name,
-            source: entry.path().to_owned(),
-        };
-        let is_large = entry.file_type().is_file() && entry.metadata()?.len() > 1 << 20;
-        if is_large && entry.path().extension().is_none() {
-            executables.push(member);
-        } else {
-            usual.push(member);
-        }
-    }
-    Ok([
-        Group {
-            compression: Compression::Normal,
-            members: usual,
-        },
-        Group {
-            compression: Compression::LongWindow,
-            members: executables,
-        },
-    ])
-}
-
-/// The most memory that this process ever had, in bytes, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = fs_err::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
+    // Without it, their client takes gzip, which is slower.
+    user_command("zstd".as_ref())
+        .arg("--version")
+        .output()
+        .context("zstd is missing, which @actions/cache packs with")?;
+    let binary = fs_err::canonicalize(binary)?;
+    Bench::new(&target.join("bench/transfer"), &tree, binary, module)?.compare(rounds)
 }
 
 /// What one run took.
@@ -165,103 +89,174 @@ const ROWS: [&str; 5] = [
     "nothing is found",
 ];
 
-fn compare(tree: &Path, module: &Path, bench: &Path, rounds: usize) -> anyhow::Result<()> {
-    if bench.exists() {
-        fs_err::remove_dir_all(bench)?;
-    }
-    let workspace = bench.join("workspace");
-    let temporary = bench.join("temporary");
-    let ours = bench.join("ours");
-    for directory in [&workspace, &temporary, &ours] {
-        fs_err::create_dir_all(directory)?;
-    }
-    let project = empty_project(bench)?;
-    let service = CacheService::start();
-    let variables = service.variables(2, &token(&[(MAIN, 3)]));
-    let us = std::env::current_exe()?;
-    let measure = |command: &[&OsStr], directory: &Path| {
-        measure(command, directory, &variables, &workspace, &temporary)
-    };
-    let mut runs = vec![Vec::new(); ROWS.len()];
-    let mut sizes = [0, 0];
-    for round in 0..rounds {
-        let key = format!("round-{round}");
-        let (key, data) = (OsStr::new(&key), workspace.join("data"));
-        // Theirs saves a directory by its name, and restores it under the same.
-        copy(tree, &data)?;
-        let theirs = |verb: &'static str| {
-            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/client.mjs");
-            ["node", script]
-                .map(OsStr::new)
-                .into_iter()
-                .chain([
-                    module.as_os_str(),
-                    OsStr::new(verb),
-                    key,
-                    OsStr::new("data"),
-                ])
-                .collect::<Vec<_>>()
-        };
-        let our_step = |step: &'static str, directory| {
-            vec![
-                us.as_os_str(),
-                OsStr::new("--child"),
-                OsStr::new(step),
-                key,
-                directory,
-            ]
-        };
-        runs[0].push(measure(&theirs("save"), &workspace)?);
-        runs[1].push(measure(&our_step("save", data.as_os_str()), bench)?);
-        fs_err::remove_dir_all(&data)?;
-        runs[2].push(measure(&theirs("restore"), &workspace)?);
-        runs[3].push(measure(&our_step("restore", ours.as_os_str()), bench)?);
-        ensure!(
-            weigh(&data)? == weigh(tree)?,
-            "theirs did not bring everything"
-        );
-        ensure!(
-            weigh(&ours)? == weigh(tree)?,
-            "ours did not bring everything"
-        );
-        runs[4].push(nothing_found(&project, &measure)?);
-        for (size, entry) in sizes
-            .iter_mut()
-            .zip(service.entries().iter().rev().take(2).rev())
-        {
-            *size = entry.size.unwrap_or(0);
+struct Bench {
+    directory: PathBuf,
+    tree: PathBuf,
+    tree_bytes: u64,
+    binary: PathBuf,
+    module: PathBuf,
+    service: CacheService,
+}
+
+impl Bench {
+    /// Gets ready in `directory`, which is emptied.
+    fn new(
+        directory: &Path,
+        tree: &Path,
+        binary: PathBuf,
+        module: PathBuf,
+    ) -> anyhow::Result<Self> {
+        if directory.exists() {
+            fs_err::remove_dir_all(directory)?;
         }
-        fs_err::remove_dir_all(&data)?;
-        fs_err::remove_dir_all(&ours)?;
-        fs_err::create_dir(&ours)?;
-        service.lose_bytes();
-        println!("round {round} is over");
+        for name in ["temporary", "home", "cargo-home", "action/dist/bin"] {
+            fs_err::create_dir_all(directory.join(name))?;
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // The smallest project of the tests, and the launcher with the binary beside it.
+        copy(
+            &root.join("tests/fixtures/small"),
+            &directory.join("workspace"),
+        )?;
+        let action = directory.join("action/dist");
+        for name in ["launcher.cjs", "main.cjs", "post.cjs"] {
+            fs_err::copy(root.join("dist").join(name), action.join(name))?;
+        }
+        let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+        fs_err::create_dir(action.join("bin").join(&target))?;
+        fs_err::copy(&binary, action.join("bin").join(target).join("hotcrate"))?;
+        fs_err::write(
+            directory.join("event.json"),
+            r#"{"repository": {"default_branch": "main"}}"#,
+        )?;
+        Ok(Self {
+            tree_bytes: weigh(tree)?,
+            directory: directory.to_owned(),
+            tree: tree.to_owned(),
+            binary,
+            module,
+            service: CacheService::start(),
+        })
     }
-    print_table(&runs, weigh(tree)?, sizes);
-    fs_err::remove_dir_all(bench)?;
-    Ok(())
-}
 
-/// `hotcrate restore` in a project of which nothing is stored.
-fn nothing_found(
-    project: &Path,
-    measure: &impl Fn(&[&OsStr], &Path) -> anyhow::Result<Run>,
-) -> anyhow::Result<Run> {
-    let hotcrate = OsStr::new(env!("CARGO_BIN_EXE_hotcrate"));
-    let command = [hotcrate, OsStr::new("restore"), OsStr::new("--strict")];
-    measure(&command, project)
-}
+    fn compare(&self, rounds: usize) -> anyhow::Result<()> {
+        let data = self.directory.join("workspace").join(DATA);
+        let mut runs = vec![Vec::new(); ROWS.len()];
+        let mut sizes = [0, 0];
+        for round in 0..rounds {
+            let key = format!("round-{round}");
+            copy(&self.tree, &data)?;
+            runs[0].push(measure(&mut self.theirs("save", &key))?);
+            runs[1].push(measure(&mut self.ours("save", &key))?);
+            for (row, mut restore) in [
+                (2, self.theirs("restore", &key)),
+                (3, self.ours("restore", &key)),
+            ] {
+                fs_err::remove_dir_all(&data)?;
+                runs[row].push(measure(&mut restore)?);
+                ensure!(
+                    weigh(&data)? == self.tree_bytes,
+                    "{} did not bring everything",
+                    ROWS[row]
+                );
+            }
+            fs_err::remove_dir_all(&data)?;
+            runs[4].push(self.nothing_found()?);
+            let newest = self.service.entries().into_iter().rev().take(2);
+            for (size, entry) in sizes.iter_mut().rev().zip(newest) {
+                *size = entry.size.unwrap_or(0);
+            }
+            self.service.lose_bytes();
+            println!("round {round} is over");
+        }
+        print_table(&runs, self.tree_bytes, sizes);
+        fs_err::remove_dir_all(&self.directory)?;
+        Ok(())
+    }
 
-/// A copy of the smallest project of the tests.
-fn empty_project(bench: &Path) -> anyhow::Result<PathBuf> {
-    let project = bench.join("project");
-    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/small");
-    copy(Path::new(fixture), &project)?;
-    Ok(project)
+    fn theirs(&self, verb: &str, key: &str) -> Command {
+        let mut command = self.step("node");
+        command
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/interop/client.mjs"
+            ))
+            .arg(&self.module)
+            .args([verb, key, DATA]);
+        command
+    }
+
+    /// Entries of one round are told from those of another by the name of the job.
+    fn ours(&self, verb: &str, key: &str) -> Command {
+        let mut command = self.step(&self.binary);
+        command
+            .args([verb, "--strict", "--store=actions", "--tiers=extra"])
+            .args(["--cache-directories", DATA, "--shared-key", key])
+            .args(["--save-if=true", "--quiet"]);
+        command
+    }
+
+    /// Both halves of a step, in a job that finds nothing and builds nothing.
+    fn nothing_found(&self) -> anyhow::Result<Run> {
+        let half = |name: &str| {
+            let mut command = self.step("node");
+            command
+                .arg(self.directory.join("action/dist").join(name))
+                .env("INPUT_SHARED-KEY", "nobody")
+                .env("INPUT_SCCACHE", "false")
+                .env("INPUT_STRICT", "true");
+            for file in ["OUTPUT", "STATE", "ENV", "STEP_SUMMARY"] {
+                command.env(format!("GITHUB_{file}"), self.directory.join(file));
+            }
+            command
+        };
+        let state = self.directory.join("STATE");
+        if state.exists() {
+            fs_err::remove_file(&state)?;
+        }
+        let main = measure(&mut half("main.cjs"))?;
+        let mut post = half("post.cjs");
+        let written = fs_err::read_to_string(&state)?;
+        let handover = written.lines().nth(1).context("there is no state")?;
+        let post = measure(post.env("STATE_handover", handover))?;
+        Ok(Run {
+            seconds: main.seconds + post.seconds,
+            cpu_seconds: main.cpu_seconds + post.cpu_seconds,
+            peak_bytes: main.peak_bytes.max(post.peak_bytes),
+        })
+    }
+
+    /// A program in the workspace with what a runner sets.
+    fn step(&self, program: impl Into<OsString>) -> Command {
+        let mut command = user_command(&program.into());
+        let workspace = self.directory.join("workspace");
+        command
+            .current_dir(&workspace)
+            .envs(self.service.variables(2, &token(&[(MAIN, 3)])))
+            .env("GITHUB_SERVER_URL", "https://github.com")
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_EVENT_NAME", "pull_request")
+            .env("GITHUB_EVENT_PATH", self.directory.join("event.json"))
+            .env("GITHUB_REF", "refs/pull/1/merge")
+            .env("GITHUB_WORKSPACE", &workspace)
+            .env("RUNNER_TEMP", self.directory.join("temporary"))
+            .env("HOME", self.directory.join("home"))
+            .env("CARGO_HOME", self.directory.join("cargo-home"));
+        // rustup's proxies look below HOME.
+        let process = Environment::of_process();
+        if let Some(home) = process.path("HOME") {
+            let rustup = process.path("RUSTUP_HOME");
+            command.env(
+                "RUSTUP_HOME",
+                rustup.unwrap_or_else(|| home.join(".rustup")),
+            );
+        }
+        command
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let status = user_command(OsStr::new("cp"))
+    let status = user_command("cp".as_ref())
         .arg("-a")
         .args([from, to])
         .status()?;
@@ -269,32 +264,30 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command with what a runner sets, and the disk quiet.
-fn measure(
-    command: &[&OsStr],
-    directory: &Path,
-    variables: &[(&str, String)],
-    workspace: &Path,
-    temporary: &Path,
-) -> anyhow::Result<Run> {
-    let (program, arguments) = command.split_first().context("there is a program")?;
-    let _quiet = user_command(OsStr::new("sync")).status();
+/// Runs a command with the disk quiet.
+fn measure(command: &mut Command) -> anyhow::Result<Run> {
+    let _quiet = user_command("sync".as_ref()).status();
     let cpu_before = cpu_of_children();
     let start = Instant::now();
-    let output = user_command(program)
-        .args(arguments)
-        .current_dir(directory)
-        .envs(variables.iter().map(|(name, value)| (name, value)))
-        .env("GITHUB_SERVER_URL", "https://github.com")
-        .env("GITHUB_ACTIONS", "true")
-        .env("GITHUB_WORKSPACE", workspace)
-        .env("RUNNER_TEMP", temporary)
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("failed to start {}", program.display()))?;
+        .spawn()
+        .with_context(|| format!("failed to start {command:?}"))?;
+    let stdout = child.stdout.take().context("it is piped")?;
+    let reader = std::thread::spawn(move || std::io::read_to_string(stdout));
+    let mut peak_bytes = 0;
+    let status = loop {
+        peak_bytes = peak_memory(&child).unwrap_or(peak_bytes);
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(LOOK);
+    };
     let seconds = start.elapsed().as_secs_f64();
-    ensure!(output.status.success(), "{command:?} failed");
-    let stdout = String::from_utf8(output.stdout)?;
+    let stdout = reader.join().map_err(|_| anyhow::anyhow!("no output"))??;
+    ensure!(status.success(), "{command:?} failed");
     ensure!(
         !stdout
             .lines()
@@ -304,11 +297,21 @@ fn measure(
     Ok(Run {
         seconds,
         cpu_seconds: cpu_of_children() - cpu_before,
-        peak_bytes: stdout.trim().parse().unwrap_or(0),
+        peak_bytes,
     })
 }
 
-/// Bytes of all files, each inode once where the system has them.
+/// The most memory that a process ever had, in bytes, where the system tells: not what it started itself.
+fn peak_memory(child: &Child) -> Option<u64> {
+    let status = fs_err::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// Bytes of all files, each name of them.
 fn weigh(tree: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for entry in walkdir::WalkDir::new(tree) {
