@@ -16,7 +16,7 @@ use crate::{
     place::{self, CargoLocks, Staging},
     report::{RestoreOutcome, RestoreReport, render_bytes},
     state::RestoredEntry,
-    store::{Found, StoreError},
+    store::{Found, Lookup, StoreError},
     stream::RangedSource,
     tier::TierName,
 };
@@ -55,9 +55,17 @@ pub(super) fn restore_tier(
         },
         entry: None,
     };
-    match session.store.look_up(&key, &restore_keys, deadline) {
-        Ok(Some(found)) => answer(session, work, question, &found, deadline, &mut restored)?,
-        Ok(None) => restored.report.reason = explain_miss(session, question, deadline),
+    let nearest = question.any_of_tier();
+    let looked_up = session
+        .store
+        .look_up_or_nearest(&key, &restore_keys, &nearest, deadline);
+    match looked_up {
+        Ok(Lookup::Found(found)) => {
+            answer(session, work, question, &found, deadline, &mut restored)?;
+        }
+        Ok(Lookup::Nothing { nearest }) => {
+            restored.report.reason = explain_miss(session, question, nearest, deadline);
+        }
         Err(StoreError::Off { reason }) => {
             restored.report.outcome = RestoreOutcome::Skipped;
             restored.report.reason = reason;
@@ -162,13 +170,13 @@ fn explain(difference: &Match) -> Option<String> {
 }
 
 /// Why nothing fits: by the newest entry of the tier, if there is any. Trouble with that one is none of this job's.
-fn explain_miss(session: &Session<'_>, question: &Question, deadline: Deadline) -> String {
-    let nearest = session
-        .store
-        .peek(&question.any_of_tier(), deadline)
-        .ok()
-        .flatten()
-        .and_then(|found| open(session, question.tier, found, deadline).ok());
+fn explain_miss(
+    session: &Session<'_>,
+    question: &Question,
+    nearest: Option<Found>,
+    deadline: Deadline,
+) -> String {
+    let nearest = nearest.and_then(|found| open(session, question.tier, found, deadline).ok());
     let difference = nearest.and_then(|nearest| {
         let difference = key::compare(&nearest.facts.parts, question);
         explain(&difference)

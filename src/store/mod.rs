@@ -53,6 +53,28 @@ pub trait Store: Send + Sync {
         self.look_up(prefix, &[], deadline)
     }
 
+    /// Finds what [`Store::look_up`] does; where that is nothing, the newest entry whose name starts with `nearest`, to tell the
+    /// user how it differs. Trouble with the latter is none.
+    fn look_up_or_nearest(
+        &self,
+        key: &str,
+        restore_keys: &[String],
+        nearest: &str,
+        deadline: Deadline,
+    ) -> Result<Lookup, StoreError> {
+        Ok(match self.look_up(key, restore_keys, deadline)? {
+            Some(found) => Lookup::Found(found),
+            None => Lookup::Nothing {
+                nearest: self.peek(nearest, deadline).ok().flatten(),
+            },
+        })
+    }
+
+    /// Whether the store was given up, as every further request would fail as one did.
+    fn is_given_up(&self) -> bool {
+        false
+    }
+
     /// Opens an entry for reading. The deadline holds for all reading from what comes back.
     fn open(&self, found: &Found, deadline: Deadline) -> Result<Box<dyn RangedSource>, StoreError>;
 
@@ -73,6 +95,18 @@ pub struct Found {
     pub key: String,
     /// The scope it was found in, as the store names it.
     pub scope: String,
+}
+
+/// The answer to [`Store::look_up_or_nearest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// An entry that will do.
+    Found(Found),
+    /// None.
+    Nothing {
+        /// The closest one that won't, if there is any.
+        nearest: Option<Found>,
+    },
 }
 
 /// The answer to [`Store::begin`].

@@ -5,7 +5,7 @@ use std::slice::from_ref;
 use hotcrate::{
     deadline::Deadline,
     policy::CacheMode,
-    store::{Reservation, Store as _, StoreError},
+    store::{ActionsStore, Lookup, Reservation, Store as _, StoreError},
 };
 use rstest::rstest;
 
@@ -259,4 +259,51 @@ fn a_transfer_that_breaks_goes_on_where_it_broke() {
     assert!(save(&store, "a-key", from_ref(&bytes)).unwrap());
     service.fail(Op::Download, 1, 2, Fault::CutBody);
     assert!(fetch(&store, "a-key").unwrap().unwrap() == bytes);
+}
+
+/// What comes of asking for `a-b-1`, or anything of `a-b-`, with `a-` for the nearest.
+fn ask(store: &ActionsStore) -> Lookup {
+    let restore_keys = ["a-b-".to_owned()];
+    store
+        .look_up_or_nearest("a-b-1", &restore_keys, "a-", Deadline::never())
+        .unwrap()
+}
+
+#[rstest]
+fn where_nothing_is_stored_a_lookup_is_one_request(#[values(1, 2)] version: u32) {
+    let service = CacheService::start();
+    let answer = ask(&store(&service, version));
+    assert_eq!(answer, Lookup::Nothing { nearest: None });
+    assert_eq!(service.count(Op::LookUp), 1);
+}
+
+#[rstest]
+fn what_does_not_fit_is_named_without_being_taken_for_what_does(#[values(1, 2)] version: u32) {
+    let service = CacheService::start();
+    let store = store(&service, version);
+    assert!(save(&store, "a-c-1", &[noise(100)]).unwrap());
+    let Lookup::Nothing {
+        nearest: Some(nearest),
+    } = ask(&store)
+    else {
+        panic!("a-c-1 is no entry of a-b-");
+    };
+    assert_eq!(nearest.key, "a-c-1");
+
+    assert!(save(&store, "a-b-2", &[noise(100)]).unwrap());
+    let before = service.count(Op::LookUp);
+    assert!(matches!(ask(&store), Lookup::Found(found) if found.key == "a-b-2"));
+    assert_eq!(service.count(Op::LookUp), before + 1);
+}
+
+/// The service looks through the run's own branch first, for everything that is asked for.
+#[rstest]
+fn an_entry_of_the_own_branch_that_does_not_fit_hides_none_of_main_that_does(
+    #[values(1, 2)] version: u32,
+) {
+    let service = CacheService::start();
+    assert!(save(&store(&service, version), "a-b-2", &[noise(100)]).unwrap());
+    let of_pull = open(options(&service, version, &token(&[(PULL, 3), (MAIN, 1)])));
+    assert!(save(&of_pull, "a-c-1", &[noise(100)]).unwrap());
+    assert!(matches!(ask(&of_pull), Lookup::Found(found) if found.key == "a-b-2"));
 }

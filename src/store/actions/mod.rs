@@ -43,7 +43,7 @@ use self::{
     secret::SignedUrl,
     service::{Hit, Service},
 };
-use super::{Found, Reservation, Store, StoreError, name::check_key};
+use super::{Found, Lookup, Reservation, Store, StoreError, name::check_key};
 use crate::{
     deadline::Deadline, environment::Environment, policy::CacheMode, stream::RangedSource,
 };
@@ -155,24 +155,36 @@ impl Store for ActionsStore {
         restore_keys: &[String],
         deadline: Deadline,
     ) -> Result<Option<Found>, StoreError> {
-        check_key(key)?;
-        restore_keys.iter().try_for_each(|key| check_key(key))?;
-        self.shared.http.begin(deadline);
-        self.check_mode(self.cache_mode.may_read(), "reading")?;
-        let keys: Vec<_> = std::iter::once(key)
-            .chain(restore_keys.iter().map(String::as_str))
-            .collect();
-        let hit = self.shared.look_up(&keys)?;
-        Ok(hit.map(|hit| {
-            let found = Found {
-                key: hit.key,
-                scope: hit.scope,
-            };
-            self.shared
-                .lock_addresses()
-                .insert(found.key.clone(), hit.address);
-            found
-        }))
+        self.check_before(key, restore_keys, deadline)?;
+        self.ask(&keys(key, restore_keys))
+    }
+
+    /// One request asks for both: every one costs a tenth of a second and more. But the service prefers the run's own branch, so
+    /// what it names may hide an entry of the default branch that will do; only then is it asked again.
+    fn look_up_or_nearest(
+        &self,
+        key: &str,
+        restore_keys: &[String],
+        nearest: &str,
+        deadline: Deadline,
+    ) -> Result<Lookup, StoreError> {
+        self.check_before(key, restore_keys, deadline)?;
+        check_key(nearest)?;
+        let keys = keys(key, restore_keys);
+        let will_do = |found: &Found| keys.iter().any(|key| found.key.starts_with(key));
+        let widened: Vec<_> = keys.iter().copied().chain([nearest]).collect();
+        Ok(match self.ask(&widened)? {
+            None => Lookup::Nothing { nearest: None },
+            Some(found) if will_do(&found) => Lookup::Found(found),
+            nearest => match self.ask(&keys)? {
+                Some(found) => Lookup::Found(found),
+                None => Lookup::Nothing { nearest },
+            },
+        })
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.shared.reading_is_over.load(Ordering::Relaxed)
     }
 
     fn open(&self, found: &Found, deadline: Deadline) -> Result<Box<dyn RangedSource>, StoreError> {
@@ -209,7 +221,42 @@ impl Store for ActionsStore {
     }
 }
 
+/// What is asked for first, and what then.
+fn keys<'a>(key: &'a str, restore_keys: &'a [String]) -> Vec<&'a str> {
+    std::iter::once(key)
+        .chain(restore_keys.iter().map(String::as_str))
+        .collect()
+}
+
 impl ActionsStore {
+    /// What holds for every lookup, before anybody is asked.
+    fn check_before(
+        &self,
+        key: &str,
+        restore_keys: &[String],
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        check_key(key)?;
+        restore_keys.iter().try_for_each(|key| check_key(key))?;
+        self.shared.http.begin(deadline);
+        self.check_mode(self.cache_mode.may_read(), "reading")
+    }
+
+    /// Asks for the first of `keys`, or else the closest of the others, and remembers where it can be had.
+    fn ask(&self, keys: &[&str]) -> Result<Option<Found>, StoreError> {
+        let hit = self.shared.look_up(keys)?;
+        Ok(hit.map(|hit| {
+            let found = Found {
+                key: hit.key,
+                scope: hit.scope,
+            };
+            self.shared
+                .lock_addresses()
+                .insert(found.key.clone(), hit.address);
+            found
+        }))
+    }
+
     fn check_mode(&self, is_permitted: bool, what: &str) -> Result<(), StoreError> {
         if is_permitted {
             return Ok(());
