@@ -7,7 +7,9 @@ use clap::{
     builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _},
 };
 
-use crate::settings::{DEFAULT_RESTORE_TIMEOUT, DEFAULT_SAVE_TIMEOUT};
+use crate::time_limits::{
+    CALL_TIMEOUT, CONNECT_TIMEOUT, RESTORE_TIMEOUT, SAVE_TIMEOUT, STALL_TIMEOUT, TOOL_TIMEOUT,
+};
 
 /// What `--version` says. `dist/build.sh` adds the digest of the sources that a binary was made from.
 const VERSION: &str = match option_env!("HOTCRATE_BUILD_VERSION") {
@@ -394,13 +396,9 @@ pub struct CommonArguments {
     #[arg(long, value_name = "PERCENT", default_value = "10")]
     pub save_threshold: String,
 
-    /// How long a restore may take before it is given up: `5m`, or a number of seconds.
-    #[arg(long, value_name = "DURATION", default_value = DEFAULT_RESTORE_TIMEOUT)]
-    pub restore_timeout: String,
-
-    /// How long a save may take before it is given up: `10m`, or a number of seconds.
-    #[arg(long, value_name = "DURATION", default_value = DEFAULT_SAVE_TIMEOUT)]
-    pub save_timeout: String,
+    /// How long to wait for what.
+    #[command(flatten)]
+    pub timeouts: TimeoutArguments,
 
     /// Let trouble with the cache fail the command.
     #[arg(long)]
@@ -413,4 +411,32 @@ pub struct CommonArguments {
     /// Say more.
     #[arg(long, short)]
     pub verbose: bool,
+}
+
+/// Limits in time. Each is a duration, `5m`, or a number of seconds.
+#[derive(Debug, Args)]
+pub struct TimeoutArguments {
+    /// How long a restore may take before it is given up: `5m`, or a number of seconds.
+    #[arg(long, value_name = "DURATION", default_value = RESTORE_TIMEOUT.default)]
+    pub restore_timeout: String,
+
+    /// How long a save may take before it is given up.
+    #[arg(long, value_name = "DURATION", default_value = SAVE_TIMEOUT.default)]
+    pub save_timeout: String,
+
+    /// How long a connection to a server may take to come about.
+    #[arg(long, value_name = "DURATION", default_value = CONNECT_TIMEOUT.default)]
+    pub connect_timeout: String,
+
+    /// How long a server may take to answer a question.
+    #[arg(long, value_name = "DURATION", default_value = CALL_TIMEOUT.default)]
+    pub call_timeout: String,
+
+    /// How long a transfer may stand still.
+    #[arg(long, value_name = "DURATION", default_value = STALL_TIMEOUT.default)]
+    pub stall_timeout: String,
+
+    /// How long cargo, rustc or git may take to answer a question.
+    #[arg(long, value_name = "DURATION", default_value = TOOL_TIMEOUT.default)]
+    pub tool_timeout: String,
 }

@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -37,6 +37,7 @@ pub struct Console {
     marks: Marks,
     draws_bars: bool,
     warnings: Mutex<Vec<String>>,
+    notices: Mutex<Vec<String>>,
 }
 
 impl Console {
@@ -47,6 +48,7 @@ impl Console {
             marks: Marks::Words,
             draws_bars: verbosity != Verbosity::Quiet && io::stderr().is_terminal(),
             warnings: Mutex::default(),
+            notices: Mutex::default(),
         }
     }
 
@@ -57,6 +59,7 @@ impl Console {
             marks: Marks::Runner,
             draws_bars: false,
             warnings: Mutex::default(),
+            notices: Mutex::default(),
         }
     }
 
@@ -88,15 +91,29 @@ impl Console {
         self.line(&format!("note: {text}"));
     }
 
-    /// Says what the user should hear of though nothing went wrong, even where a log is read by nobody.
+    /// Says what the user should hear of though nothing went wrong, even where a log is read by nobody: once.
     pub fn notice(&self, text: &str) {
-        self.mark(Annotation::Notice, "notice", text);
+        let mut notices = lock(&self.notices);
+        if !notices.iter().any(|known| known == text) {
+            self.mark(Annotation::Notice, "notice", text);
+            notices.push(text.to_owned());
+        }
+    }
+
+    /// All notices so far.
+    pub fn notices(&self) -> Vec<String> {
+        lock(&self.notices).clone()
+    }
+
+    /// These notices were given in another process: they are not repeated.
+    pub fn has_given(&self, notices: &[String]) {
+        lock(&self.notices).extend_from_slice(notices);
     }
 
     /// Warns of trouble with the cache, and keeps the warning for the report.
     pub fn trouble(&self, text: &str) {
         self.mark(Annotation::Warning, "warning", text);
-        self.lock_warnings().push(text.to_owned());
+        lock(&self.warnings).push(text.to_owned());
     }
 
     /// Says why hotcrate cannot do what it was asked for.
@@ -113,12 +130,12 @@ impl Console {
 
     /// Whether there was trouble with the cache.
     pub fn had_trouble(&self) -> bool {
-        !self.lock_warnings().is_empty()
+        !lock(&self.warnings).is_empty()
     }
 
     /// Everything warned of so far.
     pub fn warnings(&self) -> Vec<String> {
-        self.lock_warnings().clone()
+        lock(&self.warnings).clone()
     }
 
     /// Announces a transfer of `total` bytes of files. Dropping what comes back ends its progress bar.
@@ -146,10 +163,10 @@ impl Console {
             }),
         }
     }
+}
 
-    fn lock_warnings(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(messages: &Mutex<Vec<String>>) -> MutexGuard<'_, Vec<String>> {
+    messages.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A transfer in progress.

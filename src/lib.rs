@@ -62,4 +62,5 @@ pub mod state;
 pub mod store;
 pub mod stream;
 pub mod tier;
+pub mod time_limits;
 pub mod unit;

@@ -4,7 +4,7 @@
 //! inputs and state, and never install a toolchain. The user's own command is started by [`crate::commands`]
 //! through [`user_command`], with the environment as it is.
 //!
-//! Invariant: no tool is waited for longer than [`TOOL_LIMIT`]. One that hangs is killed, and its answer is missed; what
+//! Invariant: no tool is waited for longer than [`TimeLimits::tool`] says. One that hangs is killed, and its answer is missed; what
 //! it started itself, and may keep its pipes open, is left alone and not waited for.
 
 use std::{
@@ -17,10 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::environment::Environment;
-
-/// How long a tool may take to answer. All of them answer within seconds, on slow machines too.
-pub const TOOL_LIMIT: Duration = Duration::from_mins(1);
+use crate::{environment::Environment, time_limits::TimeLimits};
 
 /// Between two looks at a tool that closed its output and has not ended yet: at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
@@ -99,7 +96,7 @@ impl Tool {
         Self {
             program: program.to_string_lossy().into_owned(),
             command,
-            limit: TOOL_LIMIT,
+            limit: TimeLimits::of_tool(environment),
         }
     }
 
@@ -110,7 +107,7 @@ impl Tool {
         self
     }
 
-    /// Another limit than [`TOOL_LIMIT`].
+    /// Another limit than the user's.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;

@@ -6,11 +6,10 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use crate::{
-    cli::CommonArguments,
+    cli::{CommonArguments, TimeoutArguments},
     environment::Environment,
     freshness::BuildScripts,
     project::{WorkspaceLine, WorkspaceLineError, without_verbatim_prefix},
@@ -19,19 +18,14 @@ use crate::{
         TierName,
         extra::{self, ExtraError, ExtraRoots},
     },
+    time_limits::{
+        CALL_TIMEOUT, CONNECT_TIMEOUT, NoDuration, RESTORE_TIMEOUT, SAVE_TIMEOUT, STALL_TIMEOUT,
+        TOOL_TIMEOUT, TimeLimits,
+    },
 };
 
 /// The bound on the store unless the user sets one.
 pub const DEFAULT_MAX_SIZE: &str = "10GiB";
-
-/// How long a restore may take unless the user says otherwise.
-pub const DEFAULT_RESTORE_TIMEOUT: &str = "5m";
-/// How long a save may take unless the user says otherwise.
-pub const DEFAULT_SAVE_TIMEOUT: &str = "10m";
-/// The name of the setting for that of a restore.
-pub const RESTORE_TIMEOUT: &str = "restore-timeout";
-/// The name of the setting for that of a save.
-pub const SAVE_TIMEOUT: &str = "save-timeout";
 
 /// How much is said while hotcrate works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,10 +108,8 @@ pub struct Settings {
     pub save_if: Option<bool>,
     /// The share of an entry's compile seconds, 0 to 1, that must be new for it to be saved again.
     pub save_threshold: f64,
-    /// How long restoring all tiers may take.
-    pub restore_timeout: Duration,
-    /// How long saving all tiers may take.
-    pub save_timeout: Duration,
+    /// How long to wait for what.
+    pub time_limits: TimeLimits,
     /// What becomes of trouble with the cache.
     pub failure_mode: FailureMode,
     /// How much is said.
@@ -193,15 +185,8 @@ pub enum SettingsError {
         value: String,
     },
     /// A duration that is none.
-    #[error(
-        "--{setting} {value:?} is not a duration; it takes one above zero, such as 5m, 90s or 300 (seconds)"
-    )]
-    Timeout {
-        /// The setting's name.
-        setting: &'static str,
-        /// The value as it was given.
-        value: String,
-    },
+    #[error("--{0}")]
+    TimeLimit(#[from] NoDuration),
     /// The name of an environment variable that cannot be one.
     #[error(
         "--env-vars: {name:?} cannot be the name of an environment variable; it takes names, separated by spaces or commas"
@@ -250,16 +235,7 @@ impl Settings {
             cache_on_failure: arguments.cache_on_failure,
             save_if: check_save_if(&arguments.save_if)?,
             save_threshold: check_share(&arguments.save_threshold)?,
-            restore_timeout: check_timeout(
-                RESTORE_TIMEOUT,
-                &arguments.restore_timeout,
-                DEFAULT_RESTORE_TIMEOUT,
-            )?,
-            save_timeout: check_timeout(
-                SAVE_TIMEOUT,
-                &arguments.save_timeout,
-                DEFAULT_SAVE_TIMEOUT,
-            )?,
+            time_limits: check_time_limits(&arguments.timeouts)?,
             failure_mode: if arguments.strict {
                 FailureMode::Strict
             } else {
@@ -404,25 +380,15 @@ fn check_share(value: &str) -> Result<f64, SettingsError> {
         })
 }
 
-/// A number alone counts seconds; the empty text stands for the default.
-fn check_timeout(
-    setting: &'static str,
-    value: &str,
-    default: &str,
-) -> Result<Duration, SettingsError> {
-    let text = match value.trim() {
-        "" => default,
-        text => text,
-    };
-    text.parse()
-        .map(Duration::from_secs)
-        .or_else(|_| humantime::parse_duration(text))
-        .ok()
-        .filter(|limit| !limit.is_zero())
-        .ok_or_else(|| SettingsError::Timeout {
-            setting,
-            value: value.to_owned(),
-        })
+fn check_time_limits(given: &TimeoutArguments) -> Result<TimeLimits, NoDuration> {
+    Ok(TimeLimits {
+        restore: RESTORE_TIMEOUT.parse(&given.restore_timeout)?,
+        save: SAVE_TIMEOUT.parse(&given.save_timeout)?,
+        connect: CONNECT_TIMEOUT.parse(&given.connect_timeout)?,
+        call: CALL_TIMEOUT.parse(&given.call_timeout)?,
+        stall: STALL_TIMEOUT.parse(&given.stall_timeout)?,
+        tool: TOOL_TIMEOUT.parse(&given.tool_timeout)?,
+    })
 }
 
 fn check_env_name(name: &str) -> Result<String, SettingsError> {
@@ -482,7 +448,6 @@ mod tests {
         insta::assert_snapshot!(refused(&["--build-scripts", "sometimes"]), @r#"--build-scripts "sometimes" is none of what it takes: auto, always or never"#);
         insta::assert_snapshot!(refused(&["--save-if", "maybe"]), @r#"--save-if "maybe" is neither of what it takes: true or false"#);
         insta::assert_snapshot!(refused(&["--restore-timeout", "soon"]), @r#"--restore-timeout "soon" is not a duration; it takes one above zero, such as 5m, 90s or 300 (seconds)"#);
-        insta::assert_snapshot!(refused(&["--save-timeout", "0"]), @r#"--save-timeout "0" is not a duration; it takes one above zero, such as 5m, 90s or 300 (seconds)"#);
         insta::assert_snapshot!(refused(&["--env-vars", "FOO=1"]), @r#"--env-vars: "FOO=1" cannot be the name of an environment variable; it takes names, separated by spaces or commas"#);
         insta::assert_snapshot!(refused(&["--project", "no/such/place"]), @"--project no/such/place: no such directory; it takes the directory of a Cargo project");
         insta::assert_snapshot!(refused(&["--project", "Cargo.toml"]), @"--project Cargo.toml: not a directory; it takes the directory of a Cargo project");
@@ -512,16 +477,28 @@ mod tests {
         assert_eq!(settings.save_if, None);
     }
 
-    #[rstest::rstest]
-    #[case("300", 300)]
-    #[case(" 5m ", 300)]
-    #[case("1h 30m", 5400)]
-    #[case("90s", 90)]
-    #[case("", 300)]
-    fn a_timeout_is_a_duration_or_a_number_of_seconds(#[case] value: &str, #[case] seconds: u64) {
-        let settings = check(&["--restore-timeout", value]).expect("it is a duration");
-        assert_eq!(settings.restore_timeout, Duration::from_secs(seconds));
-        assert_eq!(settings.save_timeout, Duration::from_mins(10));
+    #[test]
+    fn every_limit_in_time_can_be_set() {
+        let limits = |limits: TimeLimits| {
+            let limits = [
+                ("restore", limits.restore),
+                ("save", limits.save),
+                ("connect", limits.connect),
+                ("call", limits.call),
+                ("stall", limits.stall),
+                ("tool", limits.tool),
+            ];
+            limits.map(|(name, limit)| (name, limit.as_secs()))
+        };
+        let default = limits(check(&[]).expect("no option is needed").time_limits);
+        assert_eq!(default.map(|(_, limit)| limit), [300, 600, 5, 15, 30, 60]);
+        for (name, _) in default {
+            let option = format!("--{name}-timeout=7s");
+            let set = check(&[&option]).expect("it is a duration").time_limits;
+            for ((_, before), (other, after)) in default.iter().zip(limits(set)) {
+                assert_eq!(after, if other == name { 7 } else { *before }, "{other}");
+            }
+        }
     }
 
     #[rstest::rstest]

@@ -53,6 +53,10 @@ pub struct RunState {
     /// The sccache that the job uses, if its server runs.
     #[serde(default)]
     pub sccache: Option<InUse>,
+    /// Whether the restore met nothing but trouble that a save would meet as well: then the job goes on as if hotcrate were
+    /// not there.
+    #[serde(default)]
+    pub cut_off: bool,
 }
 
 /// What was known of the sources before the job.
@@ -136,6 +140,7 @@ impl RunState {
             baseline: Baseline::default(),
             workspace: None,
             sccache: None,
+            cut_off: false,
         }
     }
 }

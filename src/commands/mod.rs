@@ -47,62 +47,80 @@ const STATUS_USAGE: u8 = 2;
 pub fn dispatch(cli: &Cli, environment: &Environment) -> u8 {
     silence_panics();
     match &cli.command {
-        Command::Run(arguments) => {
-            with_settings(&arguments.common, environment, |settings, console| {
-                run::run(arguments, settings, environment, console)
-            })
-        }
+        Command::Run(arguments) => with_settings(
+            &arguments.common,
+            environment,
+            |settings, environment, console| run::run(arguments, settings, environment, console),
+        ),
         Command::Restore(arguments) => {
-            with_settings(arguments, environment, |settings, console| {
+            with_settings(arguments, environment, |settings, environment, console| {
                 restore::restore(settings, environment, console)
             })
         }
-        Command::Replay(arguments) => with_settings(arguments, environment, |settings, console| {
-            replay::replay(settings, environment, console)
-        }),
-        Command::Save(arguments) => with_settings(arguments, environment, |settings, console| {
-            save::save(settings, environment, console)
-        }),
-        Command::Plan(arguments) => {
-            with_settings(&arguments.common, environment, |settings, console| {
+        Command::Replay(arguments) => {
+            with_settings(arguments, environment, |settings, environment, console| {
+                replay::replay(settings, environment, console)
+            })
+        }
+        Command::Save(arguments) => {
+            with_settings(arguments, environment, |settings, environment, console| {
+                save::save(settings, environment, console)
+            })
+        }
+        Command::Plan(arguments) => with_settings(
+            &arguments.common,
+            environment,
+            |settings, environment, console| {
                 plan::plan(arguments.json, settings, environment, console)
-            })
-        }
-        Command::Doctor(arguments) => {
-            with_settings(&arguments.common, environment, |settings, console| {
+            },
+        ),
+        Command::Doctor(arguments) => with_settings(
+            &arguments.common,
+            environment,
+            |settings, environment, console| {
                 doctor::doctor(arguments.json, settings, environment, console)
-            })
-        }
-        Command::Report(arguments) => {
-            with_settings(&arguments.common, environment, |settings, console| {
+            },
+        ),
+        Command::Report(arguments) => with_settings(
+            &arguments.common,
+            environment,
+            |settings, environment, console| {
                 report::report(arguments, settings, environment, console)
-            })
-        }
-        Command::Explain(arguments) => {
-            with_settings(&arguments.common, environment, |settings, console| {
+            },
+        ),
+        Command::Explain(arguments) => with_settings(
+            &arguments.common,
+            environment,
+            |settings, environment, console| {
                 explain::explain(arguments, settings, environment, console)
-            })
-        }
-        Command::Gc(arguments) => {
-            with_settings(&arguments.common, environment, |settings, console| {
-                gc::gc(arguments, settings, environment, console)
-            })
-        }
-        Command::Artifact(arguments) => {
-            with_settings(&arguments.common, environment, |settings, console| {
+            },
+        ),
+        Command::Gc(arguments) => with_settings(
+            &arguments.common,
+            environment,
+            |settings, environment, console| gc::gc(arguments, settings, environment, console),
+        ),
+        Command::Artifact(arguments) => with_settings(
+            &arguments.common,
+            environment,
+            |settings, environment, console| {
                 artifact::artifact(arguments, settings, environment, console)
-            })
-        }
-        Command::Clean(arguments) => {
-            with_settings(&arguments.common, environment, |settings, console| {
+            },
+        ),
+        Command::Clean(arguments) => with_settings(
+            &arguments.common,
+            environment,
+            |settings, environment, console| {
                 clean::clean(arguments, settings, environment, console)
-            })
-        }
-        Command::TargetDir(arguments) => {
-            with_settings(&arguments.common, environment, |settings, console| {
+            },
+        ),
+        Command::TargetDir(arguments) => with_settings(
+            &arguments.common,
+            environment,
+            |settings, environment, console| {
                 target_dir::target_dir(arguments, settings, environment, console)
-            })
-        }
+            },
+        ),
         Command::Action(arguments) => action::action(arguments.stage, environment),
     }
 }
@@ -125,7 +143,7 @@ fn show_traces() {
 fn with_settings(
     arguments: &CommonArguments,
     environment: &Environment,
-    work: impl FnOnce(&Settings, &Console) -> u8,
+    work: impl FnOnce(&Settings, &Environment, &Console) -> u8,
 ) -> u8 {
     if let Err(error) = check_home(environment) {
         Console::new(Verbosity::Normal).error(&error.to_string());
@@ -137,7 +155,8 @@ fn with_settings(
             if settings.verbosity == Verbosity::Verbose {
                 show_traces();
             }
-            work(&settings, &Console::new(settings.verbosity))
+            let environment = settings.time_limits.in_environment(environment);
+            work(&settings, &environment, &Console::new(settings.verbosity))
         }
         Err(error) => {
             Console::new(Verbosity::Normal).error(&error.to_string());

@@ -33,8 +33,9 @@ use crate::{
     project::{self, Project},
     report::render_bytes,
     runner::GitHubContext,
-    settings::{RESTORE_TIMEOUT, SAVE_TIMEOUT, Settings},
+    settings::Settings,
     store::{Found, Reservation, Store},
+    time_limits::{RESTORE_TIMEOUT, SAVE_TIMEOUT},
     unit,
 };
 
@@ -154,7 +155,7 @@ impl<'run> Artifacts<'run> {
 
     /// Puts in place what an equal build made. `Ok(false)`: none is stored that is of use here.
     pub fn take(&self) -> anyhow::Result<bool> {
-        let deadline = Deadline::after(self.settings.restore_timeout, RESTORE_TIMEOUT);
+        let deadline = Deadline::after(self.settings.time_limits.restore, RESTORE_TIMEOUT.name);
         let key = self.print.key(&self.settings.project);
         let Some(found) = self.store.look_up(&key, &[self.print.prefix()], deadline)? else {
             return Ok(false);
@@ -277,7 +278,7 @@ impl<'run> Artifacts<'run> {
         }
         let key = self.print.key(&self.settings.project);
         let facts = self.facts(key.clone(), &destinations);
-        let deadline = Deadline::after(self.settings.save_timeout, SAVE_TIMEOUT);
+        let deadline = Deadline::after(self.settings.time_limits.save, SAVE_TIMEOUT.name);
         let mut upload = match self.store.begin(&key, deadline)? {
             Reservation::Granted(upload) => upload,
             Reservation::Taken => return Ok(Kept::Not("it is stored already".to_owned())),

@@ -26,9 +26,10 @@ use crate::{
         DirOptions, DirStore, Found, ProjectIdentity, Store as _, StoredEntry, identity_of,
         origin_url,
     },
+    time_limits::TimeLimits,
 };
 
-/// How long a job's end waits for what: whoever waits for it wants to go home.
+/// How long a job's end waits for what at most: whoever waits for it wants to go home.
 const PATIENCE_OF_JOB: Patience = Patience {
     connect: Duration::from_secs(5),
     call: Duration::from_secs(10),
@@ -53,6 +54,15 @@ enum Held {
     },
 }
 
+/// How long GitHub is waited for under `limits`.
+fn patience(limits: &TimeLimits) -> Patience {
+    Patience {
+        connect: limits.connect,
+        call: limits.call,
+        ..Patience::default()
+    }
+}
+
 impl Holdings {
     /// Finds out where to look: in the repository, if one is named; else in the directory of `--store`; else, on GitHub, in
     /// the repository of the run; else in the platform's cache directory. `limit` is what may be stored, if the user knows.
@@ -75,7 +85,11 @@ impl Holdings {
         let place = match repository.cloned().or_else(of_run) {
             Some(repository) => {
                 let address = GitHubAddress::read(repository, environment);
-                Held::Repository(GitHub::new(address, environment, Patience::default())?)
+                Held::Repository(GitHub::new(
+                    address,
+                    environment,
+                    patience(&settings.time_limits),
+                )?)
             }
             None => directory(settings, environment, context.as_ref())?,
         };
@@ -102,7 +116,13 @@ impl Holdings {
             };
             let address = GitHubAddress::read(repository, environment);
             let address = address.with_token(token.expose_secret());
-            Held::Repository(GitHub::new(address, environment, PATIENCE_OF_JOB)?)
+            let set = patience(&settings.time_limits);
+            let patience = Patience {
+                connect: set.connect.min(PATIENCE_OF_JOB.connect),
+                call: set.call.min(PATIENCE_OF_JOB.call),
+                ..PATIENCE_OF_JOB
+            };
+            Held::Repository(GitHub::new(address, environment, patience)?)
         } else {
             directory(settings, environment, context.as_ref())?
         };

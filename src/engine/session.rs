@@ -37,7 +37,7 @@ use crate::{
     rebuild::Basis,
     report::{RestoreOutcome, RestoreReport, RunReport, SaveOutcome, SaveReport},
     runner::GitHubContext,
-    settings::{RESTORE_TIMEOUT, SAVE_TIMEOUT, Settings},
+    settings::Settings,
     state::RunState,
     store::Store,
     tier::{
@@ -45,6 +45,7 @@ use crate::{
         extra::ExtraRoots,
         tools::{self, ToolsBefore},
     },
+    time_limits::{RESTORE_TIMEOUT, SAVE_TIMEOUT},
 };
 
 /// How long hotcrate waits for a Cargo that is using a directory before it leaves the tier alone.
@@ -52,6 +53,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// What is said of the tiers behind the one that the deadline stopped: that one was warned of.
 const NO_TIME_LEFT: &str = "no time was left";
+/// What is said of all tiers at the end of a job whose restore met nothing but trouble.
+const CUT_OFF: &str = "the restore met nothing but trouble";
 
 /// How the job, or the command, stands when its work is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +125,7 @@ impl<'run> Session<'run> {
 
     /// Restores every tier in use. Trouble with one is told and leaves the others alone.
     pub fn restore(&self, report: &mut RunReport) -> RunState {
-        let deadline = Deadline::after(self.settings.restore_timeout, RESTORE_TIMEOUT);
+        let deadline = Deadline::after(self.settings.time_limits.restore, RESTORE_TIMEOUT.name);
         let mut state = RunState::new(&self.settings.project, SystemTime::now());
         let builds = !self.settings.lookup_only;
         if builds && self.settings.tiers.contains(&TierName::Sccache) {
@@ -162,9 +165,28 @@ impl<'run> Session<'run> {
         } else {
             Basis::Directory
         };
-        state.sccache = self.wrapper.start();
+        state.cut_off = self.is_cut_off(report, deadline);
+        if !state.cut_off {
+            state.sccache = self.wrapper.start();
+        }
         state.started_at = SystemTime::now();
         state
+    }
+
+    /// Whether nothing came of a restore but trouble, and of a kind that will not be over at the job's end: one warning is
+    /// enough. What was not seen can't be added to either.
+    fn is_cut_off(&self, report: &RunReport, deadline: Deadline) -> bool {
+        let has = |wanted: &[RestoreOutcome]| {
+            let mut restores = report.tiers.iter().filter_map(|tier| tier.restore.as_ref());
+            restores.any(|restore| wanted.contains(&restore.outcome))
+        };
+        let was_answered = has(&[
+            RestoreOutcome::Exact,
+            RestoreOutcome::Partial,
+            RestoreOutcome::Miss,
+        ]);
+        let is_lasting = self.store.is_given_up() || deadline.check().is_err();
+        has(&[RestoreOutcome::Failed]) && !was_answered && is_lasting
     }
 
     /// Restores a tier that depends on no other, unless there is a `refusal`.
@@ -227,8 +249,14 @@ impl<'run> Session<'run> {
 
     /// Saves every tier in use that has something new. `state` is what the restore left, if there was one.
     pub fn save(&self, state: Option<&RunState>, job: JobResult, report: &mut RunReport) {
-        let deadline = Deadline::after(self.settings.save_timeout, SAVE_TIMEOUT);
+        let deadline = Deadline::after(self.settings.time_limits.save, SAVE_TIMEOUT.name);
         self.stop_sccache(state, report);
+        if state.is_some_and(|state| state.cut_off) {
+            for tier in &self.settings.tiers {
+                report.tier_mut(*tier).save = Some(SaveReport::skipped(CUT_OFF));
+            }
+            return;
+        }
         let judged = fail_open::attempt("target directories not read", || {
             let roots = reading::read_roots(self, state)?;
             report.units = rebuilt::units_report(self, &roots, state);

@@ -17,8 +17,10 @@ use crate::{
     runner::{GitHubContext, scopes_of},
     settings::{Settings, StoreChoice},
     store::{
-        ActionsOptions, ActionsStore, DirOptions, DirStore, ServiceAddress, Store, identity_of,
+        ActionsOptions, ActionsStore, DirOptions, DirStore, Limits, ServiceAddress, Store,
+        identity_of,
     },
+    time_limits::TimeLimits,
 };
 
 /// Opens the store.
@@ -34,14 +36,14 @@ pub(super) fn open_store(
         (StoreChoice::Auto, Some(_)) => match ServiceAddress::read(environment) {
             Ok(service) => Some(service),
             Err(error) => {
-                console.note(&format!("entries are kept on this machine only: {error}"));
+                console.notice(&format!("entries are kept on this machine only: {error}"));
                 None
             }
         },
         (StoreChoice::Auto, None) | (StoreChoice::Directory(_), _) => None,
     };
     match service {
-        Some(service) => open_service(service, environment, github),
+        Some(service) => open_service(service, &settings.time_limits, environment, github),
         None => open_directory(settings, environment, project, github),
     }
 }
@@ -61,10 +63,17 @@ pub(super) fn is_service(
 
 fn open_service(
     service: ServiceAddress,
+    time_limits: &TimeLimits,
     environment: &Environment,
     github: Option<&GitHubContext>,
 ) -> anyhow::Result<Box<dyn Store>> {
     let mut options = ActionsOptions::new(service, format_digest());
+    options.limits = Limits {
+        connect: time_limits.connect,
+        call: time_limits.call,
+        stall: time_limits.stall,
+        ..Limits::default()
+    };
     options.cache_mode = CacheMode::parse(environment.text("ACTIONS_CACHE_MODE"));
     if github.is_some() {
         options.mask = console::mask;

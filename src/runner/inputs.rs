@@ -39,7 +39,7 @@ const fn input(name: &'static str, default: &'static str, meaning: Meaning) -> I
 }
 
 /// All inputs: first those that `Swatinem/rust-cache` has as well, with its names and meanings.
-pub const INPUTS: [Input; 38] = [
+pub const INPUTS: &[Input] = &[
     input("prefix-key", "", Meaning::Own),
     input("shared-key", "", Meaning::Option),
     input("key", "", Meaning::Own),
@@ -78,6 +78,10 @@ pub const INPUTS: [Input; 38] = [
     input("report", "", Meaning::Own),
     input("restore-timeout", "5m", Meaning::Option),
     input("save-timeout", "10m", Meaning::Option),
+    input("connect-timeout", "5s", Meaning::Option),
+    input("call-timeout", "15s", Meaning::Option),
+    input("stall-timeout", "30s", Meaning::Option),
+    input("tool-timeout", "1m", Meaning::Option),
     input("strict", "false", Meaning::Switch),
     input("token", "${{ github.token }}", Meaning::Own),
     input("matrix", "${{ toJSON(matrix) }}", Meaning::Own),

@@ -75,7 +75,7 @@ fn outside_an_action_entries_stay_on_the_machine_and_that_is_said() {
     assert_eq!(run.report().save("deps").outcome, "saved");
     assert!(
         run.stderr
-            .contains("note: entries are kept on this machine only")
+            .contains("notice: entries are kept on this machine only")
     );
     assert_eq!(run.warnings(), [""; 0]);
 }

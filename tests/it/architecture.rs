@@ -29,7 +29,7 @@ enum Layer {
 }
 
 /// Every module of `src`, by its path; the longest that fits counts.
-const LAYERS: [(&str, Layer); 41] = [
+const LAYERS: [(&str, Layer); 42] = [
     ("archive", Layer::Effects),
     ("archive::path", Layer::Words),
     ("artifact", Layer::Effects),
@@ -70,11 +70,12 @@ const LAYERS: [(&str, Layer); 41] = [
     ("store", Layer::Effects),
     ("stream", Layer::Words),
     ("tier", Layer::Effects),
+    ("time_limits", Layer::Pure),
     ("unit", Layer::Effects),
 ];
 
 /// Words that lie in a module with effects.
-const SHARED_TYPES: [&str; 10] = [
+const SHARED_TYPES: [&str; 11] = [
     // What rules are about. The last covers UnitId, UnitKind, UnitRecord, and so on.
     "unit::AccessTimes",
     "unit::Fingerprint",
@@ -88,6 +89,7 @@ const SHARED_TYPES: [&str; 10] = [
     "settings::Verbosity",
     // Settings are checked arguments.
     "cli::CommonArguments",
+    "cli::TimeoutArguments",
 ];
 
 /// A module and one that it may know although the layers forbid it, with the reason.

@@ -66,7 +66,7 @@ pub(super) fn look(
     };
     let settings = options.settings.clone();
     let environment = options.environment(environment);
-    let limit = settings.restore_timeout + GRACE;
+    let limit = settings.time_limits.restore + GRACE;
     let looked = fail_open::attempt_within("the artifacts are built anew", limit, {
         let console = Arc::clone(console);
         move || {
@@ -111,7 +111,7 @@ pub(super) fn keep(options: &Options, environment: &Environment, console: &Arc<C
     }
     let settings = options.settings.clone();
     let environment = options.environment(environment);
-    let limit = settings.save_timeout + GRACE;
+    let limit = settings.time_limits.save + GRACE;
     let kept = fail_open::attempt_within("the artifacts are not stored", limit, {
         let console = Arc::clone(console);
         move || {

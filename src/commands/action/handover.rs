@@ -27,6 +27,9 @@ pub(super) struct Handover {
     pub(super) state: RunState,
     /// What the restore reported, and the save if there was one.
     pub(super) report: RunReport,
+    /// What the user was told that need not be told again.
+    #[serde(default)]
+    pub(super) notices: Vec<String>,
     /// Whether a save has been made.
     pub(super) is_saved: bool,
 }
@@ -38,6 +41,7 @@ impl Handover {
             schema: SCHEMA,
             state,
             report,
+            notices: Vec::new(),
             is_saved: false,
         }
     }

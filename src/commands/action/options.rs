@@ -102,11 +102,12 @@ impl Options {
         Ok(())
     }
 
-    /// The environment that the rest of the job has: keys are made of that.
+    /// The environment that the rest of the job has, and in which tools are started: keys are made of that.
     pub(super) fn environment(&self, environment: &Environment) -> Environment {
+        let environment = self.settings.time_limits.in_environment(environment);
         self.variables
             .iter()
-            .fold(environment.clone(), |environment, (name, value)| {
+            .fold(environment, |environment, (name, value)| {
                 environment.with(*name, value)
             })
     }

@@ -38,6 +38,7 @@ pub(super) fn run(options: &Options, environment: &Environment, console: &Arc<Co
             STATUS_SUCCESS
         };
     };
+    console.has_given(&handover.notices);
     let report = match options.mode {
         Mode::Auto => save(options, environment, console, Some(handover)),
         Mode::Restore | Mode::Save => stop_sccache(options, environment, console, handover),
@@ -78,6 +79,9 @@ pub(super) fn save_here(
         Handover::read(&options.handover)
     });
     let handover = read.flatten();
+    if let Some(handover) = &handover {
+        console.has_given(&handover.notices);
+    }
     if handover.is_none() {
         console.note("no earlier step has restored this project: no tools are saved, and nothing is pruned by use");
     }
@@ -103,7 +107,7 @@ fn save(
     let group = console.group("hotcrate: save");
     let saved = fail_open::attempt_within(
         "not everything is saved",
-        options.settings.save_timeout + GRACE,
+        options.settings.time_limits.save + GRACE,
         {
             let (settings, console) = (options.settings.clone(), Arc::clone(console));
             let environment = options.environment(environment);
