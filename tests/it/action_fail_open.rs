@@ -1,7 +1,11 @@
 //! Whatever is wrong with the machine or the cache service, the action's step ends well: status 0, one annotation that says
 //! what happened, all outputs set, and the job's environment as it was.
 
-use std::{collections::BTreeMap, path::Path, process::Output};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Output,
+};
 
 use fs_err as fs;
 use hotcrate::{process::user_command, tier::TierName};
@@ -100,6 +104,62 @@ fn a_transfer_that_stands_still() {
     insta::assert_snapshot!(main.annotations("warning").join("\n"), @"registry not restored: 127.0.0.1 stopped in the middle of a transfer: nothing came for 200ms");
     assert_eq!(main.variables, BTreeMap::new());
     assert_eq!(service.count(Op::Download), 2);
+}
+
+/// In the log of a step that says everything, a secret stands only where the runner is told to hide it.
+#[test]
+fn neither_the_token_nor_a_signature_is_ever_shown() {
+    let (sandbox, service) = (Sandbox::new(), CacheService::start());
+    let clone = checkout(&sandbox, &fixture("small"), "clone");
+    let step = with_service(&sandbox, &service)
+        .input("tiers", "registry")
+        .env("RUNNER_DEBUG", "1");
+    let main = step.main(&clone);
+    sandbox.cargo(&clone, &["fetch", "--locked"]);
+    let post = step.post(&clone, &main);
+    sandbox.empty_cargo_home();
+    let expired = Fault::json(403, "<Error><Code>AuthenticationFailed</Code></Error>");
+    service.fail(Op::Download, 0, 100, expired);
+    let again = step.main(&clone);
+    assert_eq!(again.annotations("warning").len(), 1, "{again:#?}");
+
+    let signatures: BTreeSet<_> = service
+        .seen()
+        .iter()
+        .filter_map(|seen| Some(seen.target.split_once("sig=")?.1.to_owned()))
+        .map(|rest| rest.split('&').next().unwrap_or_default().to_owned())
+        .collect();
+    assert!(signatures.len() > 1, "{signatures:?}");
+    let token = token(&[(MAIN, 3)]);
+    for half in [&main, &post, &again] {
+        assert!(!half.log.contains(&token), "{half:#?}");
+        for secret in signatures
+            .iter()
+            .flat_map(|raw| [raw.clone(), decoded(raw)])
+        {
+            let mut lines = half.log.lines().filter(|line| line.contains(&secret));
+            assert!(
+                lines.all(|line| line.starts_with("::add-mask::")),
+                "{secret}: {half:#?}"
+            );
+        }
+    }
+    let all = [&main, &post, &again]
+        .map(|half| half.log.as_str())
+        .concat();
+    for raw in &signatures {
+        // A command has its own escape for `%`.
+        for masked in [raw.replace('%', "%25"), decoded(raw)] {
+            assert!(all.contains(&format!("::add-mask::{masked}\n")), "{all}");
+        }
+    }
+}
+
+/// A signature of the tests' service without its escapes.
+fn decoded(raw: &str) -> String {
+    raw.replace("%2F", "/")
+        .replace("%2B", "+")
+        .replace("%3D", "=")
 }
 
 /// Hosted runners always hand one down; a `run:` step and a machine of one's own may not have any.

@@ -9,8 +9,7 @@ use rstest::rstest;
 use crate::support::{
     CacheService, Op, Sandbox, Tree,
     actions_store::{MAIN, fetch, noise, open, options, save, store, told},
-    checkout, fixture,
-    interop::{Azurite, GitHubClient, installed_act},
+    interop::{Azurite, GitHubClient},
     token,
 };
 
@@ -146,56 +145,4 @@ fn microsofts_emulator_refuses_a_url_whose_time_is_over() {
     service.keep_bytes_at(azurite.urls(false));
     let error = fetch(&store, "b-key").unwrap_err();
     insta::assert_snapshot!(told(error), @"127.0.0.1 does not let the entry be downloaded (AuthorizationFailure)");
-}
-
-/// One push, whose only step is hotcrate with a build. Unlike GitHub's runner, act hands the service to such a step.
-#[cfg(target_os = "linux")]
-fn push_with_act(sandbox: &Sandbox, act: &Path, project: &Path) -> String {
-    let step = format!(
-        "cd {} && {} run --save-if true -- cargo build --locked -v",
-        project.display(),
-        env!("CARGO_BIN_EXE_hotcrate")
-    );
-    let workflow = format!(
-        "name: ci\non: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - run: {step}\n"
-    );
-    let workflows = project.join(".github/workflows");
-    fs::create_dir_all(&workflows).unwrap();
-    fs::write(workflows.join("ci.yml"), workflow).unwrap();
-    let output = sandbox
-        .command(act, project)
-        .args(["push", "-P", "ubuntu-latest=-self-hosted"])
-        .args(["--cache-server-addr", "127.0.0.1", "--cache-server-path"])
-        .arg(sandbox.path("act-server"))
-        .args(["--env", "CARGO_TERM_COLOR=never"])
-        .output()
-        .unwrap();
-    let log = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{log}");
-    log
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn the_server_inside_act_keeps_our_entries() {
-    let Some(act) = installed_act() else {
-        return;
-    };
-    let sandbox = Sandbox::new();
-    let cold = push_with_act(
-        &sandbox,
-        &act,
-        &checkout(&sandbox, &fixture("small"), "clone"),
-    );
-    assert!(cold.contains("Compiling memchr "), "{cold}");
-    sandbox.empty_cargo_home();
-    fs::remove_dir_all(sandbox.path("clone")).unwrap();
-    let warm = push_with_act(
-        &sandbox,
-        &act,
-        &checkout(&sandbox, &fixture("small"), "clone"),
-    );
-    assert!(warm.contains("Fresh memchr "), "{warm}");
-    assert!(warm.contains("hotcrate: deps      exact "), "{warm}");
-    assert!(!warm.contains("hotcrate: warning"), "{warm}");
 }

@@ -20,12 +20,6 @@ const ACCOUNT_KEY: &str =
 const CONTAINER: &str = "actions-cache";
 const SERVICE_VERSION: &str = "2021-10-04";
 
-/// The program `act`; `None`, and a word about it, where it is not installed.
-#[cfg(target_os = "linux")]
-pub(crate) fn installed_act() -> Option<PathBuf> {
-    tool("act/bin/act")
-}
-
 /// A file of an npm package; `None`, and a word about it, where it is not installed.
 fn installed(relative: &str) -> Option<PathBuf> {
     tool(&format!("interop/node_modules/{relative}"))
