@@ -56,6 +56,35 @@ pub fn parse_dep_info(bytes: &[u8]) -> Option<DepInfo> {
     Some(info)
 }
 
+/// `bytes`, a `dep-*` file, with `paths` (absolute) added to the files that Cargo checks: for a directory, everything below
+/// it, and where links lead (cargo `mtime_recursive`). `None` if it can't be read.
+pub fn with_more_files(bytes: &[u8], paths: &[String]) -> Option<Vec<u8>> {
+    const PREFIX: &[u8] = b"\x01\0\0\0\xff\x01";
+    const IN_TARGET: u8 = 1;
+    const NO_CHECKSUM: u8 = 0;
+    parse_dep_info(bytes)?;
+    let (prefix, rest) = match bytes.strip_prefix(PREFIX) {
+        Some(rest) => (PREFIX, rest),
+        None => (&[][..], bytes),
+    };
+    let mut reader = Reader(rest);
+    let count = reader.number()?;
+    let added = u32::try_from(paths.len()).ok()?;
+    let mut new = prefix.to_vec();
+    new.extend(count.checked_add(added)?.to_le_bytes());
+    for path in paths {
+        // A path that is joined to another one and is absolute takes its place.
+        new.push(IN_TARGET);
+        new.extend(u32::try_from(path.len()).ok()?.to_le_bytes());
+        new.extend(path.as_bytes());
+        if !prefix.is_empty() {
+            new.push(NO_CHECKSUM);
+        }
+    }
+    new.extend(reader.0);
+    Some(new)
+}
+
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -79,25 +108,37 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The first prerequisite in a `.d` file: the crate's root. rustc escapes spaces with `\` and nothing else.
+/// The first prerequisite in a `.d` file: the crate's root.
 pub fn crate_root(makefile: &str) -> Option<String> {
-    makefile
+    prerequisites(makefile).next()
+}
+
+/// The prerequisites of the first rule in a `.d` file that has any, the crate's root first: the sources of the crate, and
+/// the files that they include. rustc escapes spaces with `\` and nothing else.
+pub fn prerequisites(makefile: &str) -> impl Iterator<Item = String> {
+    let mut rules = makefile
         .lines()
         .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once(": "))
-        .find_map(|(_, sources)| {
-            let mut path = String::new();
-            for piece in sources.split(' ') {
-                if let Some(part) = piece.strip_suffix('\\') {
+        .filter_map(|line| line.split_once(": "));
+    let rule = rules.find(|(_, sources)| !sources.trim().is_empty());
+    let mut pieces = rule.map_or("", |(_, sources)| sources).split(' ');
+    std::iter::from_fn(move || {
+        let mut path = String::new();
+        loop {
+            let piece = pieces.next()?;
+            match piece.strip_suffix('\\') {
+                Some(part) => {
                     path.push_str(part);
                     path.push(' ');
-                } else {
+                }
+                None if piece.is_empty() && path.is_empty() => {}
+                None => {
                     path.push_str(piece);
-                    break;
+                    return Some(path);
                 }
             }
-            (!path.is_empty()).then_some(path)
-        })
+        }
+    })
 }
 
 /// What a build script declared.
@@ -155,6 +196,27 @@ mod tests {
     #[case::with_an_unknown_kind(b"\x01\0\0\0\xff\x01\x01\0\0\0\x07\x01\0\0\0a\0")]
     fn a_dep_file_that_is_not_understood_says_nothing(#[case] bytes: &[u8]) {
         assert_eq!(parse_dep_info(bytes), None);
+    }
+
+    #[rstest::rstest]
+    #[case::of_cargo_1_95(
+        b"\x01\0\0\0\xff\x01\x01\0\0\0\0\x0a\0\0\0src/lib.rs\0\x01\0\0\0\x03\0\0\0MYV\0"
+    )]
+    #[case::without_checksums(b"\x01\0\0\0\0\x0a\0\0\0src/lib.rs\x01\0\0\0\x03\0\0\0MYV\0")]
+    fn files_are_added_to_a_dep_file_and_all_else_stays(#[case] bytes: &[u8]) {
+        let more = with_more_files(bytes, &["/ws/data".to_owned(), "/ws/a b".to_owned()]);
+        let info = parse_dep_info(&more.expect("it is well-formed")).expect("still so");
+        assert_eq!(info.in_package, ["src/lib.rs"]);
+        assert_eq!(info.in_target, ["/ws/data", "/ws/a b"]);
+        assert_eq!(info.variables, [("MYV".to_owned(), None)]);
+        assert_eq!(with_more_files(&bytes[1..], &[]), None);
+    }
+
+    #[test]
+    fn all_prerequisites_of_a_crate_are_told() {
+        let makefile = "# env-dep:X\n/t/a.d: src/lib.rs my\\ dir/b.rs /abs/c.rs\n\nsrc/lib.rs:\n";
+        let sources: Vec<_> = prerequisites(makefile).collect();
+        assert_eq!(sources, ["src/lib.rs", "my dir/b.rs", "/abs/c.rs"]);
     }
 
     #[rstest::rstest]

@@ -46,7 +46,9 @@ use serde::{Deserialize, Serialize};
 use crate::archive::path::RelativePath;
 
 pub use access::{ARMED, AccessError, AccessTimes, arm, probe, put_back};
-pub use dep_info::{Declared, DepInfo, crate_root, parse_dep_info, parse_output};
+pub use dep_info::{
+    Declared, DepInfo, crate_root, parse_dep_info, parse_output, prerequisites, with_more_files,
+};
 pub use embedded_path::{file_holds, holds_target_path};
 pub use interface::{Interface, InterfaceError, interface};
 pub use profiles::profile_directories;
