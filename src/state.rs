@@ -17,7 +17,7 @@ use crate::{
     archive::path::RelativePath,
     entry::EntryFacts,
     environment::Environment,
-    freshness::Listing,
+    freshness::{Changed, Listing},
     key::{Digest, KeyPart, Question},
     rebuild::Baseline,
     sccache::InUse,
@@ -68,19 +68,10 @@ pub struct WorkspaceState {
     pub listing: Listing,
     /// The labels of the trees that were built from before, on this machine: no time in them may be set back.
     pub known_trees: BTreeSet<String>,
-    /// Restored files that the replay deleted: another one begins with them.
-    pub deleted: Vec<DeletedFile>,
-}
-
-/// A small file that was deleted so that Cargo makes it again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct DeletedFile {
-    /// Where it was, absolute.
-    pub path: PathBuf,
-    /// What was in it.
-    pub content: Vec<u8>,
-    /// When it was last modified.
-    pub modified: SystemTime,
+    /// Restored files that the replay deleted or added to: another one begins with them as they were, and a save with those
+    /// that it added to.
+    #[serde(default)]
+    pub changed: Vec<Changed>,
 }
 
 /// An entry that was restored.

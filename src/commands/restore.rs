@@ -5,6 +5,7 @@ use crate::{
     console::Console,
     engine::Session,
     environment::Environment,
+    freshness::Moment,
     report::RunReport,
     sccache::SccacheSetting,
     settings::Settings,
@@ -25,7 +26,7 @@ pub(super) fn restore(settings: &Settings, environment: &Environment, console: &
     });
     let state = session.and_then(|session| {
         attempt(console, "going on without the cache", || {
-            Ok(session.restore(&mut report))
+            Ok(session.restore(Moment::BeforeOtherSteps, &mut report))
         })
     });
     if let Some(state) = state {

@@ -1,6 +1,9 @@
 //! `hotcrate run -- CMD…`: restore, run, save.
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 use crate::{
     bucket_settings::{BucketSettings, BucketSettingsError},
@@ -13,6 +16,7 @@ use crate::{
     console::Console,
     engine::{JobResult, Purpose, Session, TargetBucket, open_bucket},
     environment::Environment,
+    freshness::Moment,
     report::RunReport,
     settings::Settings,
 };
@@ -63,7 +67,9 @@ pub(super) fn run(
         console,
         &mut report,
         |report| {
-            let state = session.as_ref()?.restore(report);
+            let state = session
+                .as_ref()?
+                .restore(moment_before(&arguments.command), report);
             keep_for_doctor(&state, environment, console);
             Some(state)
         },
@@ -119,6 +125,16 @@ fn surround<State>(
     ended
 }
 
+/// What may happen between the restore and Cargo, if `command` comes next.
+fn moment_before(command: &[OsString]) -> Moment {
+    let program = command.first().map(Path::new);
+    if program.and_then(Path::file_stem) == Some(OsStr::new("cargo")) {
+        Moment::RightBeforeCargo
+    } else {
+        Moment::BeforeOtherSteps
+    }
+}
+
 /// What the user asks for of buckets; `None` if nothing, which leaves the target directory what it is.
 fn bucket_settings(
     arguments: &RunArguments,
@@ -159,6 +175,16 @@ mod tests {
         status: 7,
         success: false,
     };
+
+    #[rstest::rstest]
+    #[case("cargo", Moment::RightBeforeCargo)]
+    #[case("/usr/bin/cargo", Moment::RightBeforeCargo)]
+    #[case("cargo.exe", Moment::RightBeforeCargo)]
+    #[case("sh", Moment::BeforeOtherSteps)]
+    #[case("make", Moment::BeforeOtherSteps)]
+    fn only_cargo_itself_runs_cargo_at_once(#[case] program: &str, #[case] expected: Moment) {
+        assert_eq!(moment_before(&[program.into()]), expected);
+    }
 
     #[test]
     fn a_panic_while_restoring_does_not_keep_the_command_from_running() {

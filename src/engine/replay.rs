@@ -3,12 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Write as _},
-    path::PathBuf,
+    path::Path,
 };
 
 use anyhow::bail;
-use filetime::FileTime;
 
 use super::{
     rebuilt::look_and_arm,
@@ -20,13 +18,13 @@ use super::{
 use crate::{
     entry::EntryFacts,
     freshness::{
-        self, Head, Mtime, OutsideFiles, PathSet, Present, Reason, ReplayError, ReplayPlan,
-        SourceManifest, Sources,
+        self, Changed, Inputs, Moment, Mtime, OutsideFiles, PathSet, Present, Reason, ReplayError,
+        ReplayPlan, SourceManifest, Sources,
     },
     rebuild::{MadeNew, NewPart},
-    state::{DeletedFile, RunState},
+    state::RunState,
     tier::TierName,
-    unit::{self, TargetTree},
+    unit,
 };
 
 /// How many packages that are made new are told.
@@ -57,16 +55,17 @@ impl Session<'_> {
             bail!("no workspace crates were restored");
         };
         self.refuse_after_cargo(&entry.facts)?;
-        let sources = sources::scan(self.project())?;
+        freshness::put_back(&before.changed, true)?;
+        before.changed.clear();
         let replay = Replay {
             session: self,
-            sources: &sources,
             known_trees: &before.known_trees,
+            before: None,
+            moment: Moment::RightBeforeCargo,
         };
-        put_back(&before.deleted)?;
         let told = replay.run(manifest_of(&entry.facts)?)?;
-        before.listing.renew(&sources);
-        before.deleted = told.deleted;
+        before.listing.renew(&told.sources);
+        before.changed = told.changed;
         let (records, access_times_move) = look_and_arm(self);
         state.access_times_move = access_times_move;
         state.baseline.records = records;
@@ -102,112 +101,110 @@ impl Session<'_> {
 /// One replay.
 pub(super) struct Replay<'a> {
     pub session: &'a Session<'a>,
-    /// The sources as they are now.
-    pub sources: &'a Sources,
     /// The labels of the trees in which no time may be set back.
     pub known_trees: &'a BTreeSet<String>,
+    /// The sources as they were before all of them were made new, if they were.
+    pub before: Option<&'a Sources>,
+    /// What may happen before Cargo looks.
+    pub moment: Moment,
 }
 
 /// What a replay did.
 #[derive(Debug, Default)]
 pub(super) struct ReplayTold {
+    /// The sources that it went by.
+    pub sources: Sources,
     /// What to tell the user, in words.
     pub note: Option<String>,
     /// What was made new of which package, and why.
     pub made_new: BTreeMap<String, Vec<MadeNew>>,
-    /// The restored files that were deleted.
-    pub deleted: Vec<DeletedFile>,
+    /// The restored files that were deleted or added to.
+    pub changed: Vec<Changed>,
 }
 
 impl Replay<'_> {
-    /// Replays `manifest` over the sources, for the units that lie in the project's target directories.
+    /// Replays `manifest` over the sources as they are now, for the units that lie in the project's target directories.
     pub(super) fn run(&self, manifest: &SourceManifest) -> anyhow::Result<ReplayTold> {
+        let first = self.attempt(manifest);
+        match &first {
+            // Somebody works on the sources meanwhile: they are looked at once more.
+            Err(error) if matches!(error.downcast_ref(), Some(ReplayError::Edited { .. })) => {
+                self.attempt(manifest)
+            }
+            _ => first,
+        }
+    }
+
+    fn attempt(&self, manifest: &SourceManifest) -> anyhow::Result<ReplayTold> {
+        // Read again, at most a second before their times are set: an entry was unpacked since they were read first.
+        let sources = sources::scan(self.session.project())?;
         let reading = source_roots(self.session);
-        let trees = self
-            .session
-            .project()
-            .roots
-            .iter()
+        let roots = self.session.project().roots.iter();
+        let trees = roots
             .filter(|root| root.directory.is_dir())
             .map(|root| unit::read_target(&root.directory, &reading))
             .collect::<Result<Vec<_>, _>>()?;
-        let head = Head::of(&self.session.project().directory, self.session.environment);
-        let ignored = freshness::ignored_paths(self.sources, self.session.environment);
-        let now = Mtime::now();
-        let mut plans: Vec<_> = trees
+        let inputs: Vec<_> = trees
             .iter()
-            .map(|tree| self.plan(manifest, tree, &head, &ignored, now))
+            .map(|tree| read_inputs(self.session, tree, &sources, &manifest.verdicts))
             .collect();
+        let mut plans = self.plans(manifest, &sources, &inputs);
         share_times(&mut plans);
+        freshness::settle_directories(&mut plans, &inputs, &sources);
         for plan in &mut plans {
-            self.keep_from_setting_back(plan);
+            self.keep_from_setting_back(plan, &sources);
+        }
+        for (plan, inputs) in plans.iter_mut().zip(&inputs) {
+            freshness::watch(plan, inputs, &sources);
         }
         let mut told = told(&plans);
-        for (tree, plan) in trees.iter().zip(&plans) {
-            let deleted = plan.deleted.iter().map(|path| path.below(&tree.directory));
-            told.deleted.extend(deleted.filter_map(keep));
-            freshness::replay(plan, self.sources, &tree.directory)?;
-        }
+        let directories = trees.iter().map(|tree| tree.directory.as_path());
+        let plans: Vec<(ReplayPlan, &Path)> = plans.into_iter().zip(directories).collect();
+        told.changed = freshness::replay(&plans, &sources)?.changed;
+        told.sources = sources;
         Ok(told)
     }
 
-    fn plan(
+    /// What is to be done in each target directory.
+    fn plans(
         &self,
         manifest: &SourceManifest,
-        tree: &TargetTree,
-        head: &Head,
-        ignored: &PathSet,
-        now: Mtime,
-    ) -> ReplayPlan {
-        let inputs = read_inputs(self.session, tree, self.sources);
-        let outside = OutsideFiles::read(inputs.outside_paths());
-        let present = Present {
-            sources: self.sources,
-            inputs: &inputs,
-            head,
-            ignored,
-            outside: &outside,
-            now,
+        sources: &Sources,
+        inputs: &[Inputs],
+    ) -> Vec<ReplayPlan> {
+        let head = sources::head(self.session);
+        let ignored = freshness::ignored_paths(sources, self.session.environment);
+        let now = Mtime::now();
+        let plan = |inputs: &Inputs| {
+            let outside = OutsideFiles::read(inputs.outside_paths());
+            let present = Present {
+                sources,
+                inputs,
+                head: &head,
+                ignored: &ignored,
+                outside: &outside,
+                moment: self.moment,
+                now,
+            };
+            freshness::plan(manifest, &present, self.session.settings.build_scripts)
         };
-        freshness::plan(manifest, &present, self.session.settings.build_scripts)
+        inputs.iter().map(plan).collect()
     }
 
     /// Leaves new what would get an earlier time than it has, in trees that something unknown may have been built from.
-    fn keep_from_setting_back(&self, plan: &mut ReplayPlan) {
+    fn keep_from_setting_back(&self, plan: &mut ReplayPlan, sources: &Sources) {
         let mut known = PathSet::default();
         for tree in self.known_trees {
             known.insert(tree.clone());
         }
         plan.restored.retain(|name, time| {
-            let found = self.sources.entries.get(name);
+            let now = sources.entries.get(name);
+            let before = self.before.and_then(|before| before.entries.get(name));
+            let before = before.filter(|before| now.is_some_and(|now| now.digest == before.digest));
+            let found = before.or(now);
             !known.contains(name) || found.is_some_and(|found| found.mtime <= *time)
         });
     }
-}
-
-/// What a later replay has to put back before it judges anew. A file that cannot be read is made again by Cargo.
-fn keep(path: PathBuf) -> Option<DeletedFile> {
-    let modified = fs_err::metadata(&path).ok()?.modified().ok()?;
-    Some(DeletedFile {
-        content: fs_err::read(&path).ok()?,
-        modified,
-        path,
-    })
-}
-
-/// Puts back what an earlier replay deleted, unless something is there by now.
-fn put_back(files: &[DeletedFile]) -> anyhow::Result<()> {
-    for file in files {
-        match fs_err::File::create_new(&file.path) {
-            Ok(mut new) => {
-                new.write_all(&file.content)?;
-                filetime::set_file_mtime(&file.path, FileTime::from_system_time(file.modified))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 /// One source has one time, whichever target directories are built from it: new if it is new for one of them.
@@ -248,7 +245,7 @@ fn told(plans: &[ReplayPlan]) -> ReplayTold {
         } else {
             note(&again)
         },
-        deleted: Vec::new(),
+        ..ReplayTold::default()
     }
 }
 
@@ -294,6 +291,7 @@ mod tests {
                 .into(),
             new_time: time(9),
             deleted: BTreeSet::new(),
+            watched: BTreeMap::new(),
             packages: packages
                 .iter()
                 .map(|&name| (name.to_owned(), BTreeSet::from([reason.clone()])))
@@ -327,25 +325,5 @@ mod tests {
             told(&[plan(&["a", "b", "c"]), plan(&["d", "e", "f"])]).note.expect("something is"),
             @"to be compiled again: a (src/lib.rs changed), b (src/lib.rs changed), c (src/lib.rs changed), d (src/lib.rs changed), 2 more"
         );
-    }
-
-    #[test]
-    fn what_a_replay_deleted_is_put_back_with_its_time_unless_it_was_made_again() {
-        let directory = tempfile::tempdir().expect("there is room");
-        let path = directory.path().join("output");
-        fs_err::write(&path, "said").expect("written");
-        filetime::set_file_mtime(&path, FileTime::from_unix_time(5, 700)).expect("set");
-        let kept = keep(path.clone()).expect("it can be read");
-        fs_err::remove_file(&path).expect("removed");
-        put_back(std::slice::from_ref(&kept)).expect("put back");
-        let time = |path| {
-            let metadata = fs_err::metadata(path).expect("it is there");
-            FileTime::from_last_modification_time(&metadata)
-        };
-        assert_eq!(time(&path), FileTime::from_unix_time(5, 700));
-
-        fs_err::write(&path, "new").expect("written");
-        put_back(&[kept]).expect("nothing to do");
-        assert_eq!(fs_err::read(&path).expect("read"), b"new");
     }
 }

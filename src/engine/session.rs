@@ -30,6 +30,7 @@ use crate::{
     entry::Contents,
     environment::Environment,
     fail_open::{self, Trouble},
+    freshness::{self, Moment},
     key::{Fact, JobIdentity, KeyFacts, KeyPart, PartName, Question},
     place,
     policy::{JobStatus, Novelty, Place, SaveContext, SaveDecision, SkipReason, decide_save},
@@ -123,8 +124,9 @@ impl<'run> Session<'run> {
         })
     }
 
-    /// Restores every tier in use. Trouble with one is told and leaves the others alone.
-    pub fn restore(&self, report: &mut RunReport) -> RunState {
+    /// Restores every tier in use. Trouble with one is told and leaves the others alone. `moment` says what may happen before
+    /// Cargo builds.
+    pub fn restore(&self, moment: Moment, report: &mut RunReport) -> RunState {
         let deadline = Deadline::after(self.settings.time_limits.restore, RESTORE_TIMEOUT.name);
         let mut state = RunState::new(&self.settings.project, SystemTime::now());
         let builds = !self.settings.lookup_only;
@@ -142,7 +144,7 @@ impl<'run> Session<'run> {
         let mut refusal = self.may_read().err();
         for tier in &self.settings.tiers {
             let restored = if *tier == TierName::Workspace {
-                self.restore_workspace(refusal.as_deref(), deadline, &mut state)
+                self.restore_workspace(refusal.as_deref(), moment, deadline, &mut state)
             } else {
                 self.restore_plain(*tier, refusal.as_deref(), deadline, &mut state)
             };
@@ -258,6 +260,10 @@ impl<'run> Session<'run> {
             return;
         }
         let judged = fail_open::attempt("target directories not read", || {
+            let workspace = state.and_then(|state| state.workspace.as_ref()?.as_ref().ok());
+            if let Some(workspace) = workspace {
+                freshness::put_back(&workspace.changed, false)?;
+            }
             let roots = reading::read_roots(self, state)?;
             report.units = rebuilt::units_report(self, &roots, state);
             if self.refusal(job).is_some() {

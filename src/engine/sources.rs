@@ -9,7 +9,11 @@ use std::{
 use super::{session::Session, target::source_roots};
 use crate::{
     archive::path::RelativePath,
-    freshness::{self, Inputs, Listing, ScanError, SourceTree, SourceTrees, Sources, signs::Sign},
+    freshness::{
+        self, Head, Inputs, Listing, ScanError, SourceTree, SourceTrees, Sources, Verdicts,
+        signs::Sign,
+    },
+    key::environment,
     project::{self, Project, Workspace},
     state::{self, WorkspaceState},
     unit::{self, TargetTree},
@@ -56,7 +60,7 @@ pub(super) fn read_before(session: &Session<'_>) -> anyhow::Result<Result<Source
         tree: tree.part,
         listing: Listing::of(&sources),
         known_trees,
-        deleted: Vec::new(),
+        changed: Vec::new(),
     };
     Ok(Ok(SourcesBefore { sources, state }))
 }
@@ -64,6 +68,13 @@ pub(super) fn read_before(session: &Session<'_>) -> anyhow::Result<Result<Source
 /// Reads the sources as they are now.
 pub(super) fn scan(project: &Project) -> Result<Sources, ScanError> {
     freshness::scan(&source_trees(project))
+}
+
+/// The state of the repositories that the sources lie in.
+pub(super) fn head(session: &Session<'_>) -> Head {
+    let trees = source_trees(session.project());
+    let directories = trees.trees().iter().map(|tree| tree.directory.as_path());
+    Head::of_all(directories, session.environment)
 }
 
 /// The directories whose content may be compiled.
@@ -156,16 +167,38 @@ fn identity(directory: &Path) -> Option<String> {
 }
 
 /// What the units of a target directory say that they read.
-pub(super) fn read_inputs(session: &Session<'_>, tree: &TargetTree, sources: &Sources) -> Inputs {
+pub(super) fn read_inputs(
+    session: &Session<'_>,
+    tree: &TargetTree,
+    sources: &Sources,
+    known: &Verdicts,
+) -> Inputs {
     let project = session.project();
     let workspaces = builders(project, &tree.directory);
     // Cargo takes what lies here to be immutable.
     let ignored = ["registry", "git"].map(|name| project.cargo_home.join(name));
-    let mut inputs = Inputs::read(tree, sources, &workspaces, &ignored);
+    let mut inputs = Inputs::read(tree, sources, &workspaces, &ignored, known);
     if !is_whole_repository(project) {
         add_repository_signs(&mut inputs);
     }
+    // With another value, another entry is asked for.
+    forget_variables(&mut inputs, |name| {
+        environment::is_in_key(name, &session.settings.env_vars)
+    });
     inputs
+}
+
+/// Takes variables out of what scripts and macros read undeclared.
+fn forget_variables(inputs: &mut Inputs, is_known: impl Fn(&str) -> bool) {
+    let counts = |sign: &Sign| !matches!(sign, Sign::Variable(name) if is_known(name));
+    for reader in &mut inputs.readers {
+        if let Some(script) = &mut reader.script {
+            script.signs.retain(counts);
+        }
+        for signs in reader.macros.values_mut() {
+            signs.retain(counts);
+        }
+    }
 }
 
 /// The roots of the workspaces that are built into a target directory. Paths in its records are relative to one of them,
@@ -225,6 +258,30 @@ mod tests {
         assert_eq!(label("/work/repo/app").as_deref(), Some("project"));
         assert_eq!(label("/work/repo/app/x/y").as_deref(), Some("project/x/y"));
         assert_eq!(label("/work/repo/lib").as_deref(), Some("outside/^/lib"));
+    }
+
+    #[test]
+    fn a_variable_that_is_in_the_key_is_no_sign() {
+        let variable = |name: &str| Sign::Variable(name.to_owned());
+        let script = freshness::Script {
+            output: None,
+            declares: true,
+            signs: ["BUILD_NUMBER", "OTHER"].map(variable).into(),
+            compiled: None,
+        };
+        let mut inputs = Inputs::default();
+        inputs.readers.push(freshness::Reader {
+            script: Some(script),
+            ..freshness::Reader::nothing(unit::UnitId {
+                profile: RelativePath::new("debug").expect("plain"),
+                package: "native".to_owned(),
+                hash: String::new(),
+            })
+        });
+        let added = ["BUILD_".to_owned()];
+        forget_variables(&mut inputs, |name| environment::is_in_key(name, &added));
+        let script = inputs.readers[0].script.as_ref().expect("it has one");
+        assert_eq!(script.signs, [variable("OTHER")].into());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::{
     deadline::Deadline,
     entry::{Contents, EntryFacts},
     fail_open::{self, Trouble},
-    freshness::{Head, Inputs, Mtime, SourceManifest, made_by_job},
+    freshness::{self, Inputs, Job, Moment, Mtime, SourceManifest, Verdicts},
     key::{Digest, DigestBuilder, KeyPart, Question},
     place::{LockPlace, Staging},
     policy::Novelty,
@@ -52,6 +52,8 @@ pub(super) struct WorkspaceWork<'run> {
     pub before: Option<&'run SourcesBefore>,
     /// The interface of the dependencies that a later job will find, while saving.
     pub stored_interface: Option<Digest>,
+    /// What may happen between the restore and Cargo.
+    pub moment: Moment,
     /// What the replay did.
     pub told: RefCell<ReplayTold>,
 }
@@ -63,6 +65,7 @@ impl<'run> WorkspaceWork<'run> {
             target,
             before: None,
             stored_interface: None,
+            moment: Moment::BeforeOtherSteps,
             told: RefCell::default(),
         }
     }
@@ -102,8 +105,9 @@ impl TierWork for WorkspaceWork<'_> {
         make_dependencies_older(session, facts, &self.target.beside)?;
         let replay = Replay {
             session,
-            sources: &before.sources,
             known_trees: &before.state.known_trees,
+            before: Some(&before.sources),
+            moment: self.moment,
         };
         let told = replay.run(manifest_of(facts)?)?;
         brought.notes.extend(told.note.clone());
@@ -151,6 +155,7 @@ impl Session<'_> {
     pub(super) fn restore_workspace(
         &self,
         refusal: Option<&str>,
+        moment: Moment,
         deadline: Deadline,
         state: &mut RunState,
     ) -> RestoreReport {
@@ -195,6 +200,7 @@ impl Session<'_> {
         };
         let mut work = WorkspaceWork::new(self.target_work(TierName::Workspace, None));
         work.before = Some(&before);
+        work.moment = moment;
         work.target.beside = match deps.map(|entry| &entry.facts.contents) {
             Some(Contents::Target { units, .. }) => units.clone(),
             _ => Vec::new(),
@@ -203,7 +209,7 @@ impl Session<'_> {
         let told = work.told.take();
         state.baseline.made_new = told.made_new;
         if let Some(Ok(workspace)) = &mut state.workspace {
-            workspace.deleted = told.deleted;
+            workspace.changed = told.changed;
         }
         report
     }
@@ -398,20 +404,25 @@ fn record(
     state: Option<&RunState>,
 ) -> anyhow::Result<SourceManifest> {
     let sources = sources::scan(session.project())?;
+    let entry = state.and_then(|state| state.restored.get(&TierName::Workspace));
+    let restored = entry.and_then(|entry| manifest_of(&entry.facts).ok());
+    let nothing = Verdicts::default();
+    let known = restored.map_or(&nothing, |manifest| &manifest.verdicts);
     let mut inputs = Inputs::default();
     for root in roots {
-        let read = sources::read_inputs(session, &root.reading.tree, &sources);
+        let read = sources::read_inputs(session, &root.reading.tree, &sources, known);
         inputs.readers.extend(read.readers);
+        inputs.verdicts.extend(read.verdicts);
     }
     let before = state.and_then(|state| state.workspace.as_ref()?.as_ref().ok());
-    let listing = before.map(|before| &before.listing);
-    let made = made_by_job(&sources, listing, session.environment);
-    let head = Head::of(&session.project().directory, session.environment);
-    let mut manifest = SourceManifest::record(&sources, &inputs, head, saved_max(roots), &made);
-    if let Some(listing) = listing {
-        manifest.forget(listing.changed(&sources));
-    }
-    Ok(manifest)
+    let job = Job {
+        head: &sources::head(session),
+        ignored: &freshness::ignored_paths(&sources, session.environment),
+        listing: before.map(|before| &before.listing),
+        restored,
+        saved_max: saved_max(roots),
+    };
+    Ok(SourceManifest::record(&sources, &inputs, &job))
 }
 
 /// The newest modification time of what is stored.

@@ -5,6 +5,7 @@
 //! into an empty target directory.
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
     ffi::OsStr,
     path::{Path, PathBuf},
@@ -14,9 +15,9 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    BuildScripts, Head, Inputs, Listing, Mtime, OutsideFiles, PathSet, Present, ReplayPlan,
-    SourceManifest, SourceTree, SourceTrees, Sources, ignored_paths, made_by_job, plan, replay,
-    scan,
+    BuildScripts, Changed, Head, Inputs, Job, Listing, Moment, Mtime, OutsideFiles, PathSet,
+    Present, ReplayPlan, SourceManifest, SourceTree, SourceTrees, Sources, Verdicts, ignored_paths,
+    plan, put_back, replay, scan, settle_directories, watch,
 };
 use crate::{
     archive::path::RelativePath,
@@ -33,9 +34,21 @@ pub(super) struct World {
     /// Arguments of `cargo build`.
     pub arguments: Vec<&'static str>,
     pub build_scripts: BuildScripts,
+    pub moment: Moment,
     manifest: Option<String>,
+    /// What the engine keeps between restore and save.
+    state: RefCell<State>,
+}
+
+/// What is kept between a restore and a save.
+#[derive(Default)]
+struct State {
     /// What the last checkout held.
-    listing: std::cell::RefCell<Option<Listing>>,
+    listing: Listing,
+    /// What the replay changed in the target directory.
+    changed: Vec<Changed>,
+    /// Whether anything was restored.
+    is_restored: bool,
 }
 
 /// What a build after a restore did.
@@ -68,8 +81,9 @@ impl World {
             variables: Vec::new(),
             arguments: vec!["build"],
             build_scripts: BuildScripts::Auto,
+            moment: Moment::RightBeforeCargo,
             manifest: None,
-            listing: std::cell::RefCell::default(),
+            state: RefCell::default(),
         };
         world.write(
             "ws/Cargo.toml",
@@ -171,20 +185,35 @@ impl World {
     pub(super) fn commit(&self, message: &str) {
         let workspace = self.path("origin/ws");
         if !workspace.join(".git").is_dir() {
-            self.git(&["init", "-q", "-b", "main"]);
+            self.git(&["init", "-q", "-b", "main", "--template="]);
         }
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
     }
 
     pub(super) fn git(&self, arguments: &[&str]) {
-        let mut command = self.command("git", &self.path("origin/ws"));
+        self.git_in_origin(arguments);
+    }
+
+    /// What git answers in the repository.
+    pub(super) fn git_in_origin(&self, arguments: &[&str]) -> String {
+        self.git_at("origin/ws", arguments)
+    }
+
+    /// What git answers in the checkout.
+    pub(super) fn git_in_work(&self, arguments: &[&str]) -> String {
+        self.git_at("work/ws", arguments)
+    }
+
+    pub(super) fn git_at(&self, place: &str, arguments: &[&str]) -> String {
+        let mut command = self.command("git", &self.path(place));
         for role in ["AUTHOR", "COMMITTER"] {
             command
                 .env(format!("GIT_{role}_NAME"), "hotcrate")
                 .env(format!("GIT_{role}_EMAIL"), "hotcrate@example.org");
         }
-        run(command.args(arguments));
+        let output = run(command.args(arguments));
+        String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     /// Puts the repository's content into the place of checkouts, with nothing left of the one before.
@@ -200,7 +229,10 @@ impl World {
             fs_err::remove_dir_all(&work).expect("removed");
         }
         copy(&self.path("origin"), &work, false);
-        self.listing.replace(Some(Listing::of(&self.scan())));
+        self.state.replace(State {
+            listing: Listing::of(&self.scan()),
+            ..State::default()
+        });
     }
 
     /// Runs the build in the checkout; what it compiled.
@@ -258,18 +290,25 @@ impl World {
 
     /// Stores the target directory with the manifest of the sources.
     pub(super) fn save(&mut self) {
+        let state = self.state.take();
+        put_back(&state.changed, false).expect("put back");
         let store = self.path("store");
         if store.exists() {
             fs_err::remove_dir_all(&store).expect("removed");
         }
         copy(&self.target(), &store, true);
         let sources = self.scan();
+        let restored = state.is_restored.then(|| self.manifest());
         let manifest = SourceManifest::record(
             &sources,
             &self.inputs(&sources, &self.tree()),
-            self.head(),
-            newest(&store),
-            &made_by_job(&sources, self.listing.borrow().as_ref(), &environment()),
+            &Job {
+                head: &self.head(),
+                ignored: &ignored_paths(&sources, &environment()),
+                listing: Some(&state.listing),
+                restored: restored.as_ref(),
+                saved_max: newest(&store),
+            },
         );
         self.manifest = Some(serde_json::to_string(&manifest).expect("JSON"));
     }
@@ -291,26 +330,48 @@ impl World {
     pub(super) fn unpack(&self) {
         self.checkout();
         copy(&self.path("store"), &self.target(), true);
+        self.state.borrow_mut().is_restored = true;
     }
 
     pub(super) fn replay_at(&self, now: Mtime) -> ReplayPlan {
+        let mut state = self.state.borrow_mut();
+        put_back(&state.changed, true).expect("put back");
         let sources = self.scan();
-        let plan = self.plan_at(&sources, now);
-        replay(&plan, &sources, &self.target()).expect("replayed");
+        let inputs = self.inputs(&sources, &self.tree());
+        let mut plans = vec![self.plan_for(&sources, &inputs, now)];
+        settle_directories(&mut plans, std::slice::from_ref(&inputs), &sources);
+        let mut plan = plans.remove(0);
+        watch(&mut plan, &inputs, &sources);
+        let target = self.target();
+        let done = replay(&[(plan.clone(), &target)], &sources).expect("replayed");
+        state.changed = done.changed;
         plan
     }
 
-    pub(super) fn plan_at(&self, sources: &Sources, now: Mtime) -> ReplayPlan {
+    /// `hotcrate replay`, right before Cargo.
+    pub(super) fn replay_again(&mut self) -> ReplayPlan {
+        self.moment = Moment::RightBeforeCargo;
+        let plan = self.replay_at(Mtime::now());
+        self.state.borrow_mut().listing.renew(&self.scan());
+        plan
+    }
+
+    pub(super) fn plan_for_now(&self, sources: &Sources) -> ReplayPlan {
         let inputs = self.inputs(sources, &self.tree());
+        self.plan_for(sources, &inputs, Mtime::now())
+    }
+
+    fn plan_for(&self, sources: &Sources, inputs: &Inputs, now: Mtime) -> ReplayPlan {
         let manifest = self.manifest();
         plan(
             &manifest,
             &Present {
                 sources,
-                inputs: &inputs,
+                inputs,
                 head: &self.head(),
                 ignored: &ignored_paths(sources, &environment()),
                 outside: &OutsideFiles::read(inputs.outside_paths()),
+                moment: self.moment,
                 now,
             },
             self.build_scripts,
@@ -364,6 +425,7 @@ impl World {
             sources,
             &[self.path("work/ws")],
             &[self.path("home/registry")],
+            &Verdicts::default(),
         )
     }
 

@@ -31,6 +31,26 @@ pub enum Head {
 }
 
 impl Head {
+    /// The states of the repositories that `directories` lie in, together.
+    pub fn of_all<'a>(
+        directories: impl IntoIterator<Item = &'a Path>,
+        environment: &Environment,
+    ) -> Self {
+        let mut states = Vec::new();
+        for directory in directories {
+            match Self::of(directory, environment) {
+                Self::NoRepository => {}
+                Self::At(state) => states.push(state),
+                Self::Unknown => return Self::Unknown,
+            }
+        }
+        if states.is_empty() {
+            Self::NoRepository
+        } else {
+            Self::At(states.join(", "))
+        }
+    }
+
     /// The state of the repository that `directory` lies in. Asks the `git` on PATH.
     pub fn of(directory: &Path, environment: &Environment) -> Self {
         let has_repository = environment.os("GIT_DIR").is_some()
@@ -54,10 +74,19 @@ impl Head {
         let branch = git(&["symbolic-ref", "HEAD"]).unwrap_or_default();
         let tags = git(&["for-each-ref", "refs/tags"])?;
         let shallow = git(&["rev-parse", "--is-shallow-repository"])?;
+        let has_submodules = directory
+            .ancestors()
+            .any(|ancestor| ancestor.join(".gitmodules").is_file());
+        let submodules = if has_submodules {
+            git(&["submodule", "status", "--recursive"])?
+        } else {
+            String::new()
+        };
         let state = DigestBuilder::new()
             .field("branch", branch)
             .field("tags", tags)
             .field("shallow", shallow)
+            .field("submodules", submodules)
             .finish();
         Ok(format!("{} {}", commit.trim(), state.short()))
     }
@@ -84,58 +113,65 @@ impl PathSet {
     }
 }
 
-/// What lay in the source trees when the job began: after the checkout, at restore, before any command of the job.
+/// What lay in the source trees when the job began: after the checkout, at restore, before any command of the job; and what
+/// was there besides at a later replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing(BTreeMap<String, Option<Digest>>);
+pub struct Listing {
+    at_restore: BTreeMap<String, Option<Digest>>,
+    #[serde(default)]
+    since: BTreeMap<String, Option<Digest>>,
+}
 
 impl Listing {
     /// Everything in `sources`.
     pub fn of(sources: &Sources) -> Self {
         let entries = sources.entries.iter();
-        Self(
-            entries
+        Self {
+            at_restore: entries
                 .map(|(name, found)| (name.clone(), found.digest))
                 .collect(),
-        )
+            since: BTreeMap::new(),
+        }
     }
 
-    /// The files and links of `sources` that were there, and had another content than they have now. Directories
-    /// change with every file that a job leaves behind.
-    pub fn changed<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = &'a str> {
+    /// The files and links of `sources` that were there when units were judged by them, and had another content than they
+    /// have now. Directories change with every file that a job leaves behind.
+    pub(super) fn changed<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = &'a str> {
         sources.entries.iter().filter_map(|(name, found)| {
-            let before = self.0.get(name)?;
+            let before = self.at_restore.get(name).or_else(|| self.since.get(name))?;
             let is_other = found.kind != SourceKind::Directory && *before != found.digest;
             is_other.then_some(name.as_str())
         })
     }
 
-    /// Takes what is listed to be what `sources` has of it now. What is new stays new.
+    /// The paths that were there when units were judged by them, and are not in `sources` any more.
+    pub(super) fn gone<'a>(&'a self, sources: &'a Sources) -> impl Iterator<Item = &'a str> {
+        let known = self.at_restore.keys().chain(self.since.keys());
+        known
+            .map(String::as_str)
+            .filter(|name| !sources.entries.contains_key(*name))
+    }
+
+    /// Whether `name` came with the checkout, or was made by a step before the restore.
+    pub(super) fn had_at_restore(&self, name: &str) -> bool {
+        self.at_restore.contains_key(name)
+    }
+
+    /// Takes what is listed to be what `sources` has of it now, as units are judged by that. What is new stays new.
     pub fn renew(&mut self, sources: &Sources) {
-        for (name, digest) in &mut self.0 {
+        self.at_restore
+            .retain(|name, _| sources.entries.contains_key(name));
+        for (name, digest) in &mut self.at_restore {
             if let Some(found) = sources.entries.get(name) {
                 *digest = found.digest;
             }
         }
+        let entries = sources.entries.iter();
+        self.since = entries
+            .filter(|(name, _)| !self.at_restore.contains_key(*name))
+            .map(|(name, found)| (name.clone(), found.digest))
+            .collect();
     }
-}
-
-/// The paths of `sources` that the job made: those that are not in `at_restore`, and those that git ignores. Without a
-/// listing only the latter. That git does not track a path says nothing: a step before hotcrate may have made it, and
-/// where it is missing the next time, what was compiled from it is stale.
-pub fn made_by_job(
-    sources: &Sources,
-    at_restore: Option<&Listing>,
-    environment: &Environment,
-) -> PathSet {
-    let mut paths = ignored_paths(sources, environment);
-    if let Some(listing) = at_restore {
-        let made = sources
-            .entries
-            .keys()
-            .filter(|name| !listing.0.contains_key(*name));
-        paths.0.extend(made.cloned());
-    }
-    paths
 }
 
 /// The paths of `sources` that git ignores. Trees that git knows nothing of add none.

@@ -6,30 +6,37 @@
 //!    names makes the package new, if it could matter at all: to a linker, by making a module ambiguous.
 //! 2. A build script runs again if the path lies in its package or in none, and it does not declare it; if it shows
 //!    signs of reading elsewhere, for any path.
-//! 3. Packages that use procedural macros that may read files become new, unless the path is a `.rs` file that
-//!    the very unit names.
+//! 3. Units that use procedural macros that open files or list directories are compiled again, unless the path is a `.rs`
+//!    file that the very unit names. Macros that read manifests go by those of the package and of what lies around it.
 //! 4. Documentation is judged by Cargo by its package's files alone: what its crate names elsewhere makes it new.
 //!
 //! Then, changes or not: a build script runs again when it reads git, the clock or the environment undeclared; users of
-//! macros that may read git are new on a new commit, those of macros that read the clock or the environment always; and
-//! what is named outside of all sources counts as changed unless it is known to be the same.
+//! macros that may read git are compiled again on a new commit, those of macros that read the clock or the environment
+//! always; what is named outside of all sources counts as changed unless it is known to be the same; a path that a script
+//! or a macro may read and that is newer than the unit was written after it had been read; and unless Cargo is the very
+//! next thing to run, users of macros that list directories are compiled again: what a step unpacks with old times
+//! Cargo does not see, whoever watches ([`super::watch()`]).
 //!
-//! Paths that the job made and that are absent, and paths that git ignores, count only where a unit names them.
+//! Paths that git ignores count only where a unit names them, and for rules 2 and 3, there for scripts only in their own
+//! packages. So do those that the job made and that are absent; what was made when everything had been compiled,
+//! and what package managers install, only where a unit names it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, Head, Inputs, Mtime, OutsideFiles, Package, PathSet, Reader, Reason, SourceKind,
-    SourceManifest, Sources,
+    Change, Head, Inputs, Made, Moment, Mtime, OutsideFiles, Package, PathSet, Reader, Reason,
+    SourceKind, SourceManifest, Sources, Watch,
+    changes::{Weight, is_ignorable, is_installed, is_manifest_around, is_source, weighed_changes},
     inputs::by_package,
+    reach::Reach,
     signs::Sign,
     sources::{ancestors, nearest_package},
 };
 use crate::{archive::path::RelativePath, unit::UnitKind};
 
-/// More reasons than this are not kept for a package: they are for people.
+/// More reasons of one kind than this are not kept for a package: they are for people.
 const MOST_REASONS: usize = 8;
 
 /// When build scripts of path packages run again although nothing that they declare changed.
@@ -59,6 +66,8 @@ pub struct Present<'a> {
     pub ignored: &'a PathSet,
     /// [`Inputs::outside_paths`] as they are now.
     pub outside: &'a OutsideFiles,
+    /// What may happen before Cargo looks.
+    pub moment: Moment,
     /// The time.
     pub now: Mtime,
 }
@@ -72,6 +81,9 @@ pub struct ReplayPlan {
     pub new_time: Mtime,
     /// Restored files to delete, relative to the target directory, sorted: what Cargo then misses, it makes again.
     pub deleted: BTreeSet<RelativePath>,
+    /// What Cargo is made to watch besides, by the `dep-*` file, relative to the target directory. Empty until
+    /// [`super::watch()`] has seen which times there will be.
+    pub watched: BTreeMap<RelativePath, Watch>,
     /// Packages that will be compiled again, in whole or in part, by name, and why.
     pub packages: BTreeMap<String, BTreeSet<Reason>>,
     /// Packages of which everything was made new, by root.
@@ -107,12 +119,13 @@ pub fn plan(
         return everything_new(present, new_time);
     }
     let mut guard = Guard::new(manifest, present, build_scripts);
-    for (name, change) in guard.changes.clone() {
-        guard.judge_crates(&name, change);
-        guard.judge_scripts(&name, change);
+    for (name, change, weight) in guard.changes.clone() {
+        guard.judge_crates(&name, change, weight);
+        guard.judge_scripts(&name, change, weight);
         guard.judge_macros(&name, change);
         guard.judge_documentation(&name, change);
     }
+    guard.judge_times();
     guard.judge_outside();
     guard.judge_undeclared();
     guard.finish(new_time)
@@ -129,6 +142,7 @@ fn everything_new(present: &Present<'_>, new_time: Mtime) -> ReplayPlan {
     ReplayPlan {
         restored: BTreeMap::new(),
         new_time,
+        watched: BTreeMap::new(),
         deleted: outputs.chain(dep_info).collect(),
         packages: BTreeMap::new(),
         made_new: present
@@ -153,10 +167,12 @@ struct Guard<'a> {
     /// The packages of both times, sorted by root.
     packages: Vec<Package>,
     readers: BTreeMap<&'a str, Vec<&'a Reader>>,
-    changes: Vec<(String, Change)>,
+    changes: Vec<(String, Change, Weight)>,
     reasons: BTreeMap<&'a str, BTreeSet<Reason>>,
     made_new: BTreeSet<&'a str>,
     run_again: BTreeSet<&'a RelativePath>,
+    /// Files without which single units are compiled again.
+    compiled_again: BTreeSet<&'a RelativePath>,
 }
 
 impl<'a> Guard<'a> {
@@ -179,31 +195,10 @@ impl<'a> Guard<'a> {
             reasons: BTreeMap::new(),
             made_new: BTreeSet::new(),
             run_again: BTreeSet::new(),
+            compiled_again: BTreeSet::new(),
         };
-        guard.changes = all_changes(manifest, present.sources)
-            .filter(|(name, change)| guard.counts(name, *change))
-            .map(|(name, change)| (name.to_owned(), change))
-            .collect();
+        guard.changes = weighed_changes(manifest, present);
         guard
-    }
-
-    /// Whether a change is more than the leavings of a job.
-    fn counts(&self, name: &str, change: Change) -> bool {
-        let is_leaving = match change {
-            Change::Deleted => self
-                .manifest
-                .entries
-                .get(name)
-                .is_some_and(|entry| entry.is_made_by_job),
-            Change::Changed | Change::Added => self.present.ignored.contains(name),
-        };
-        !is_leaving
-            || self
-                .present
-                .inputs
-                .readers
-                .iter()
-                .any(|reader| reader.says(name))
     }
 
     /// The packages that a change at `name` belongs to: the nearest; for a manifest that came or went also the one
@@ -219,7 +214,7 @@ impl<'a> Guard<'a> {
         owners
     }
 
-    fn judge_crates(&mut self, name: &str, change: Change) {
+    fn judge_crates(&mut self, name: &str, change: Change, weight: Weight) {
         let owners = self.owners(name, change);
         let everyone = owners.is_empty();
         let is_named_anywhere = everyone
@@ -241,7 +236,8 @@ impl<'a> Guard<'a> {
                     root,
                     Reason::Source(shown(name, root), change),
                 );
-            } else if (everyone && !is_named_anywhere || owners.contains(*root))
+            } else if weight == Weight::Full
+                && (everyone && !is_named_anywhere || owners.contains(*root))
                 && !(is_plain(readers) && is_harmless(name, change, readers, root))
             {
                 unnamed.push(*root);
@@ -252,19 +248,11 @@ impl<'a> Guard<'a> {
         }
     }
 
-    fn judge_scripts(&mut self, name: &str, change: Change) {
-        let in_no_package = self.owners(name, change).is_empty();
+    fn judge_scripts(&mut self, name: &str, change: Change, weight: Weight) {
         for reader in &self.present.inputs.readers {
-            let Some(script) = &reader.script else {
-                continue;
-            };
-            let is_inside = is_below(name, &reader.package);
-            let reads_elsewhere = script
-                .signs
-                .iter()
-                .any(|sign| matches!(sign, Sign::Elsewhere(_)));
-            let may_read = is_inside || !reader.is_vendored && (in_no_package || reads_elsewhere);
-            if may_read && !reader.says(name) {
+            let reach = Reach::of(reader, &self.packages);
+            let is_near = weight == Weight::Full || !reach.is_next_to(name);
+            if reader.script.is_some() && is_near && reach.has(name) && !reader.says(name) {
                 let reason = Reason::Undeclared(shown(name, &reader.package), change);
                 self.run_again(reader, reason);
             }
@@ -273,18 +261,60 @@ impl<'a> Guard<'a> {
 
     fn judge_macros(&mut self, name: &str, change: Change) {
         for reader in &self.present.inputs.readers {
-            let Some(used) = reader.scanning_macros.first() else {
+            if reader.macros.is_empty() || !Reach::of(reader, &self.packages).has(name) {
+                continue;
+            }
+            let is_tracked = is_source(name) && reader.is_checked_by_cargo && reader.says(name);
+            let reads_manifests = || {
+                let mut signs = reader.macros.iter();
+                signs.find(|(_, signs)| signs.iter().any(|sign| matches!(sign, Sign::Manifests(_))))
+            };
+            let used = match reader.file_reading_macro() {
+                Some(used) if !is_tracked => used,
+                _ if is_manifest_around(name, &reader.package) => match reads_manifests() {
+                    Some((used, _)) => used,
+                    None => continue,
+                },
+                _ => continue,
+            };
+            let reason = Reason::Macro {
+                path: shown(name, &reader.package),
+                change,
+                used: used.to_owned(),
+            };
+            self.compile_again(reader, reason);
+        }
+    }
+
+    /// Paths that were written after a script or a macro that may read them had run, before they were recorded. Of those that
+    /// units name Cargo sees as much.
+    fn judge_times(&mut self) {
+        let entries = &self.manifest.entries;
+        for reader in &self.present.inputs.readers {
+            let is_judged = reader.script.is_some() || reader.file_reading_macro().is_some();
+            let Some(time) = reader.time.filter(|_| is_judged && !reader.is_vendored) else {
                 continue;
             };
-            let is_tracked = is_source(name) && reader.is_checked_by_cargo && reader.says(name);
-            let is_inside = is_below(name, &reader.package);
-            if !is_tracked && (is_inside || !reader.is_vendored) {
-                let reason = Reason::Macro {
-                    path: shown(name, &reader.package),
-                    change,
-                    used: used.clone(),
-                };
-                self.make_new(&reader.package, reason);
+            let reach = Reach::of(reader, &self.packages);
+            let newer = entries.iter().find(|(name, entry)| {
+                entry.mtime > time
+                    && entry.kind != SourceKind::Directory
+                    && self.present.sources.entries.contains_key(*name)
+                    && (entry.made == Made::Before || !is_installed(name))
+                    && !reader.says(name)
+                    && reach.has(name)
+                    && (entry.made == Made::Before || !reach.is_next_to(name))
+            });
+            let Some((name, _)) = newer else {
+                continue;
+            };
+            let path = shown(name, &reader.package);
+            match reader.file_reading_macro() {
+                Some(used) => {
+                    let (used, change) = (used.to_owned(), Change::Changed);
+                    self.compile_again(reader, Reason::Macro { path, change, used });
+                }
+                None => self.run_again(reader, Reason::Undeclared(path, Change::Changed)),
             }
         }
     }
@@ -355,22 +385,23 @@ impl<'a> Guard<'a> {
 
     /// Cargo runs no macro again because of git, the clock or the environment: a checkout that made all new hid that.
     fn judge_macros_without_change(&mut self, reader: &'a Reader, moved: bool) {
-        let Some(used) = reader
-            .scanning_macros
-            .first()
-            .filter(|_| !reader.is_vendored)
-        else {
+        if reader.is_vendored {
             return;
-        };
-        let mut signs = reader.macro_signs.iter();
-        let world = signs.find(|sign| matches!(sign, Sign::World(_) | Sign::Variable(_)));
-        if let Some(sign) = world {
-            self.make_new(
-                &reader.package,
-                Reason::MacroSign(used.clone(), sign.clone()),
-            );
-        } else if moved {
-            self.make_new(&reader.package, Reason::MacroMayAskGit(used.clone()));
+        }
+        for (used, signs) in &reader.macros {
+            let is_world = |sign: &&Sign| matches!(sign, Sign::World(_) | Sign::Variable(_));
+            let is_git = |sign: &Sign| matches!(sign, Sign::Git(_));
+            let lists = |sign: &Sign| matches!(sign, Sign::Lists(_));
+            let reason = if let Some(sign) = signs.iter().find(is_world) {
+                Reason::MacroSign(used.clone(), sign.clone())
+            } else if moved && signs.iter().any(is_git) {
+                Reason::MacroMayAskGit(used.clone())
+            } else if self.present.moment == Moment::BeforeOtherSteps && signs.iter().any(lists) {
+                Reason::UntilCargo(used.clone())
+            } else {
+                continue;
+            };
+            self.compile_again(reader, reason);
         }
     }
 
@@ -385,6 +416,16 @@ impl<'a> Guard<'a> {
     fn make_new(&mut self, root: &'a str, reason: Reason) {
         self.made_new.insert(root);
         add(&mut self.reasons, root, reason);
+    }
+
+    /// Makes one unit new, without the others of its package.
+    fn compile_again(&mut self, reader: &'a Reader, reason: Reason) {
+        let marks = [&reader.dep_info, &reader.doc_marks];
+        if marks.iter().all(|files| files.is_empty()) {
+            return self.make_new(&reader.package, reason);
+        }
+        self.compiled_again.extend(marks.into_iter().flatten());
+        add(&mut self.reasons, &reader.package, reason);
     }
 
     /// A run without its output runs again by itself; that its package is new makes sure.
@@ -404,7 +445,8 @@ impl<'a> Guard<'a> {
 
     fn finish(self, new_time: Mtime) -> ReplayPlan {
         let mut new_paths = BTreeSet::new();
-        let mut deleted: BTreeSet<RelativePath> = self.run_again.into_iter().cloned().collect();
+        let again = self.run_again.into_iter().chain(self.compiled_again);
+        let mut deleted: BTreeSet<RelativePath> = again.cloned().collect();
         for root in &self.made_new {
             for reader in self.readers.get(root).into_iter().flatten() {
                 new_paths.extend(reader.crate_root.as_deref());
@@ -444,6 +486,7 @@ impl<'a> Guard<'a> {
         ReplayPlan {
             restored,
             new_time,
+            watched: BTreeMap::new(),
             scripts: scripts.filter(|output| deleted.contains(*output)).count(),
             deleted,
             packages: named_reasons(&self.packages, self.reasons),
@@ -468,43 +511,12 @@ fn named_reasons(
     named
 }
 
-/// Every path that changed, came or went. Of directories only empty ones are told: others show in what is in them.
-fn all_changes<'a>(
-    manifest: &'a SourceManifest,
-    sources: &'a Sources,
-) -> impl Iterator<Item = (&'a str, Change)> {
-    let now = sources.entries.iter().filter_map(|(name, found)| {
-        let is_directory = found.kind == SourceKind::Directory;
-        match manifest.entries.get(name) {
-            Some(recorded) if recorded.kind != found.kind => Some((name.as_str(), Change::Changed)),
-            Some(_) if is_directory => None,
-            Some(recorded) if Some(recorded.digest) == found.digest => None,
-            Some(_) => Some((name.as_str(), Change::Changed)),
-            None if is_directory && has_children(&sources.entries, name) => None,
-            None => Some((name.as_str(), Change::Added)),
-        }
-    });
-    let gone = manifest.entries.iter().filter_map(|(name, recorded)| {
-        let is_listed_below =
-            recorded.kind == SourceKind::Directory && has_children(&manifest.entries, name);
-        (!sources.entries.contains_key(name) && !is_listed_below)
-            .then_some((name.as_str(), Change::Deleted))
-    });
-    now.chain(gone)
-}
-
-fn has_children<T>(entries: &BTreeMap<String, T>, directory: &str) -> bool {
-    let below = format!("{directory}/");
-    let next = entries.range(below.clone()..).next();
-    next.is_some_and(|(name, _)| name.starts_with(&below))
-}
-
 /// Whether a sign means that a script runs again, depending on whether git's state is another one.
 fn speaks(sign: &Sign, moved: bool) -> bool {
     match sign {
         Sign::Git(_) => moved,
         Sign::World(_) | Sign::Variable(_) => true,
-        Sign::Elsewhere(_) => false,
+        Sign::Elsewhere(_) | Sign::Files(_) | Sign::Lists(_) | Sign::Manifests(_) => false,
     }
 }
 
@@ -527,41 +539,18 @@ fn is_plain(readers: &[&Reader]) -> bool {
     readers.iter().all(|reader| {
         reader.is_understood
             && reader.script.is_none()
-            && reader.scanning_macros.is_empty()
+            && reader.file_reading_macro().is_none()
             && (reader.is_checked_by_cargo || reader.kind == UnitKind::Doc)
     })
 }
 
-/// Whether `name` lies below `directory`.
-fn is_below(name: &str, directory: &str) -> bool {
-    let rest = name.strip_prefix(directory);
-    rest.is_some_and(|rest| rest.starts_with('/'))
-}
-
-fn is_source(name: &str) -> bool {
-    name.rsplit_once('.')
-        .is_some_and(|(_, extension)| extension == "rs")
-}
-
-/// Whether people read `name` and no crate does; manifests are in Cargo's own fingerprints.
-fn is_ignorable(name: &str, root: &str) -> bool {
-    let below = name
-        .strip_prefix(root)
-        .map(|rest| rest.trim_start_matches('/'));
-    let below = below.unwrap_or_else(|| name.split_once('/').map_or(name, |(_, rest)| rest));
-    let file = below.rsplit('/').next().unwrap_or(below);
-    ["README", "LICENSE", "CHANGELOG"]
-        .iter()
-        .any(|start| file.starts_with(start))
-        || [".github/", "docs/"]
-            .iter()
-            .any(|directory| below.starts_with(directory))
-        || matches!(file, "Cargo.toml" | "Cargo.lock")
-}
-
 fn add<'a>(reasons: &mut BTreeMap<&'a str, BTreeSet<Reason>>, root: &'a str, reason: Reason) {
     let reasons = reasons.entry(root).or_default();
-    if reasons.len() < MOST_REASONS {
+    let kind = std::mem::discriminant(&reason);
+    let alike = reasons
+        .iter()
+        .filter(|known| std::mem::discriminant(*known) == kind);
+    if alike.count() < MOST_REASONS {
         reasons.insert(reason);
     }
 }

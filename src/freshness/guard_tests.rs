@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Head, Inputs, Mtime, OutsideFiles, Present, SourceManifest, Sources,
+    Head, Inputs, Job, Moment, Mtime, OutsideFiles, Present, SourceManifest, Sources,
     fixture::{World, nothing},
     plan, replay,
 };
 use crate::unit::Layout;
 
 fn manifest(sources: &Sources, saved_max: Mtime) -> SourceManifest {
-    SourceManifest::record(
-        sources,
-        &Inputs::default(),
-        Head::NoRepository,
+    let job = Job {
+        head: &Head::NoRepository,
+        ignored: &nothing(),
+        listing: None,
+        restored: None,
         saved_max,
-        &nothing(),
-    )
+    };
+    SourceManifest::record(sources, &Inputs::default(), &job)
 }
 
 fn plan_of(manifest: &SourceManifest, sources: &Sources, now: Mtime) -> super::ReplayPlan {
@@ -26,6 +27,7 @@ fn plan_of(manifest: &SourceManifest, sources: &Sources, now: Mtime) -> super::R
         head: &Head::NoRepository,
         ignored: &nothing(),
         outside: &OutsideFiles::default(),
+        moment: Moment::BeforeOtherSteps,
         now,
     };
     plan(manifest, &present, super::BuildScripts::Auto)
@@ -58,7 +60,7 @@ fn files_links_and_directories_get_their_times_back_to_the_nanosecond() {
     let sources = world.scan();
     let manifest = serde_json::from_str(&text).expect("a manifest");
     let plan = plan_of(&manifest, &sources, Mtime::now());
-    let done = replay(&plan, &sources, &world.target()).expect("replayed");
+    let done = replay(&[(plan, &world.target())], &sources).expect("replayed");
     assert_eq!(done.made_new, 0);
     assert_eq!(times(&world.scan()), times(&recorded));
 }
@@ -100,14 +102,10 @@ fn a_failure_midway_leaves_every_source_new() {
     let mut vanished = sources.entries["ws/core/data.txt"].clone();
     vanished.path.set_extension("gone");
     sources.entries.insert("ws/zzz".to_owned(), vanished);
-    replay(&plan, &sources, &world.target()).expect_err("a path is gone");
-    assert!(
-        world
-            .scan()
-            .entries
-            .values()
-            .all(|found| found.mtime == plan.new_time)
-    );
+    let new_time = plan.new_time;
+    replay(&[(plan, &world.target())], &sources).expect_err("a path is gone");
+    let entries = world.scan().entries;
+    assert!(entries.values().all(|found| found.mtime == new_time));
 }
 
 #[test]

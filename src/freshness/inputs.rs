@@ -6,13 +6,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
-    signs::{Sign, is_pure_macro, sign_of_package, signs_of_source},
-    sources::{SourceKind, Sources, normalised},
+    signs::Sign,
+    sources::{Mtime, SourceKind, Sources, normalised},
+    undeclared::{Verdicts, reads_files},
 };
 use crate::{
     archive::path::RelativePath,
@@ -32,6 +34,8 @@ pub struct Script {
     pub declares: bool,
     /// Signs of reading more than it declares.
     pub signs: BTreeSet<Sign>,
+    /// The unit that it is a run of.
+    pub compiled: Option<UnitId>,
 }
 
 /// A unit that reads sources.
@@ -57,15 +61,37 @@ pub struct Reader {
     pub is_checked_by_cargo: bool,
     /// The `dep-*` files, relative to the target directory. Without one of them Cargo compiles the unit again.
     pub dep_info: Vec<RelativePath>,
-    /// Packages of the procedural macros that it may use and that may read any file.
-    pub scanning_macros: BTreeSet<String>,
-    /// Signs that these macros read the clock, the machine or the environment.
-    pub macro_signs: BTreeSet<Sign>,
+    /// For documentation, the files without which Cargo makes it again, relative to the target directory.
+    pub doc_marks: Vec<RelativePath>,
+    /// When the unit began to read: the time that Cargo compares those of its inputs with. `None` where nothing tells.
+    pub time: Option<Mtime>,
+    /// The procedural macros that it may use and that may read more than tokens, by package, each with the signs of what.
+    pub macros: BTreeMap<String, BTreeSet<Sign>>,
     /// What it is as a run of a build script.
     pub script: Option<Script>,
 }
 
 impl Reader {
+    /// A library of no package, of which nothing is known.
+    pub fn nothing(unit: UnitId) -> Self {
+        Self {
+            unit,
+            kind: UnitKind::Library,
+            is_understood: false,
+            package: String::new(),
+            crate_root: None,
+            said: BTreeSet::new(),
+            outside: BTreeSet::new(),
+            is_vendored: false,
+            is_checked_by_cargo: false,
+            dep_info: Vec::new(),
+            doc_marks: Vec::new(),
+            time: None,
+            macros: BTreeMap::new(),
+            script: None,
+        }
+    }
+
     /// Whether the unit says that it reads `name`, or for build scripts a directory above it.
     pub fn says(&self, name: &str) -> bool {
         if self.script.is_some() {
@@ -74,6 +100,13 @@ impl Reader {
             self.said.contains(name)
         }
     }
+
+    /// The first of its macros that opens files or lists directories.
+    pub(super) fn file_reading_macro(&self) -> Option<&str> {
+        let mut macros = self.macros.iter();
+        let (package, _) = macros.find(|(_, signs)| reads_files(signs))?;
+        Some(package)
+    }
 }
 
 /// What the units of a target directory read.
@@ -81,24 +114,30 @@ impl Reader {
 pub struct Inputs {
     /// The units of path packages that are there now, in the order of their names.
     pub readers: Vec<Reader>,
+    /// What was found in the sources of the packages from registries that macros are made of.
+    pub verdicts: Verdicts,
 }
 
 impl Inputs {
     /// Reads what the units in `target` say. `workspaces` are the absolute roots of the workspaces that were built
     /// into it, `ignored` absolute directories whose content Cargo does not check (`registry` and `git` of
-    /// CARGO_HOME).
+    /// CARGO_HOME). `known` are the verdicts of an earlier reading, for macros whose sources are not there.
     pub fn read(
         target: &TargetTree,
         sources: &Sources,
         workspaces: &[PathBuf],
         ignored: &[PathBuf],
+        known: &Verdicts,
     ) -> Self {
         let reading = Reading {
             target,
             sources,
             workspaces,
             ignored,
+            known,
             by_value: by_value(target),
+            judged: target.units.iter().map(|_| OnceLock::new()).collect(),
+            macros: target.units.iter().map(|_| OnceLock::new()).collect(),
         };
         let readers: Vec<Vec<Reader>> = (0..target.units.len())
             .into_par_iter()
@@ -106,6 +145,7 @@ impl Inputs {
             .collect();
         Self {
             readers: readers.into_iter().flatten().collect(),
+            verdicts: reading.verdicts(),
         }
     }
 
@@ -130,15 +170,21 @@ fn by_value(target: &TargetTree) -> HashMap<&str, Vec<usize>> {
     units
 }
 
-struct Reading<'a> {
-    target: &'a TargetTree,
-    sources: &'a Sources,
-    workspaces: &'a [PathBuf],
+/// A reading of one target directory.
+pub(super) struct Reading<'a> {
+    pub target: &'a TargetTree,
+    pub sources: &'a Sources,
+    pub workspaces: &'a [PathBuf],
     ignored: &'a [PathBuf],
+    pub known: &'a Verdicts,
     by_value: HashMap<&'a str, Vec<usize>>,
+    /// The verdict on each unit as a part of a macro, once somebody asked; `None` where nothing of it is known.
+    pub judged: Vec<OnceLock<Option<BTreeSet<Sign>>>>,
+    /// The verdict on each macro with all that it is made of, once somebody asked.
+    pub macros: Vec<OnceLock<BTreeSet<Sign>>>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     /// The readers that one unit is: one for each of the crates that share its hash.
     fn readers_of(&self, index: usize) -> Vec<Reader> {
         let unit = &self.target.units[index];
@@ -166,11 +212,7 @@ impl Reading<'_> {
             self.read_output(index, &mut reader);
             return vec![reader];
         }
-        for used in self.scanning_macros(index) {
-            let package = self.target.units[used].id.package.clone();
-            reader.scanning_macros.insert(package);
-            reader.macro_signs.extend(self.signs(used, &[]));
-        }
+        reader.macros = self.used_macros(index);
         self.read_dep_info(unit, reader)
     }
 
@@ -182,19 +224,26 @@ impl Reading<'_> {
             .filter(|file| is_dep_info(unit, file))
             .collect();
         if files.is_empty() {
-            let is_understood = reader.is_understood && unit.kind == UnitKind::Doc;
+            if unit.kind != UnitKind::Doc {
+                // Cargo compiles it again: it has nothing to compare with.
+                return Vec::new();
+            }
+            let marks = unit.files.iter().filter(|file| file.is_fingerprint);
+            let marks = marks.filter(|file| file.path.file_name().starts_with("doc-"));
             return vec![Reader {
-                is_understood,
+                doc_marks: marks.map(|file| file.path.clone()).collect(),
                 ..reader
             }];
         }
         let names: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
         let read = files.iter().map(|file| {
+            let path = file.path.below(&self.target.directory);
             let mut reader = Reader {
                 dep_info: names.clone(),
+                time: mtime_of(&path),
                 ..reader.clone()
             };
-            let bytes = fs_err::read(file.path.below(&self.target.directory));
+            let bytes = fs_err::read(&path);
             match bytes.ok().as_deref().and_then(parse_dep_info) {
                 Some(info) => {
                     for path in &info.in_package {
@@ -258,126 +307,19 @@ impl Reading<'_> {
         for path in &declared.paths {
             self.say_in_package(reader, path);
         }
+        reader.time = output.and_then(|file| mtime_of(&file.path.below(&self.target.directory)));
         reader.script = Some(Script {
+            compiled: self
+                .script_of(index)
+                .map(|script| self.target.units[script].id.clone()),
             output: output.map(|file| file.path.clone()),
             declares: !declared.paths.is_empty() || !declared.variables.is_empty(),
             signs: self.signs(index, &declared.variables),
         });
     }
 
-    /// The signs of the macro `index`, or of the script that the run `index` ran, and of all that it was compiled with.
-    fn signs(&self, index: usize, declared: &[String]) -> BTreeSet<Sign> {
-        let mut signs = BTreeSet::new();
-        let is_compiled_in = |unit: &Unit| unit.kind != UnitKind::BuildScriptRun;
-        for used in self.closure(index, is_compiled_in) {
-            let unit = &self.target.units[used];
-            signs.extend(sign_of_package(&unit.id.package));
-            // Another package's run can only be read through what it printed.
-            if unit.origin.is_cargo_home() || unit.kind == UnitKind::BuildScriptRun {
-                continue;
-            }
-            for source in self.rust_sources(unit) {
-                // One that is gone makes Cargo compile the script again, and then run it.
-                let text = fs_err::read(&source).unwrap_or_default();
-                signs.extend(signs_of_source(&String::from_utf8_lossy(&text), declared));
-            }
-        }
-        for fingerprint in self.target.units[index].fingerprints() {
-            signs.extend(
-                fingerprint
-                    .deps
-                    .iter()
-                    .filter_map(|(name, _)| sign_of_package(name)),
-            );
-        }
-        signs
-    }
-
-    /// The `.rs` files of a path package's unit, absolute.
-    fn rust_sources(&self, unit: &Unit) -> Vec<PathBuf> {
-        let root = self.crate_root_of(unit);
-        let Some(package) = self.package_root(unit, root.as_deref()) else {
-            return Vec::new();
-        };
-        let Some(directory) = self.sources.entries.get(&package).map(|found| &found.path) else {
-            return Vec::new();
-        };
-        let files = unit.files.iter().filter(|file| is_dep_info(unit, file));
-        let said = files.filter_map(|file| {
-            parse_dep_info(&fs_err::read(file.path.below(&self.target.directory)).ok()?)
-        });
-        let mut sources: Vec<_> = said
-            .flat_map(|info| {
-                let in_package = info.in_package.into_iter().map(|path| directory.join(path));
-                let in_target = info
-                    .in_target
-                    .into_iter()
-                    .map(|path| self.target.directory.join(path));
-                in_package.chain(in_target).collect::<Vec<_>>()
-            })
-            .collect();
-        // Cargo's record leaves out the sources of vendored packages.
-        sources.extend(root.and_then(|root| Some(self.sources.entries.get(&root)?.path.clone())));
-        sources.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
-        sources.sort();
-        sources.dedup();
-        sources
-    }
-
-    /// Procedural macros that may read files and that the unit may use, itself or through what its dependencies
-    /// export.
-    fn scanning_macros(&self, index: usize) -> BTreeSet<usize> {
-        let mut macros = BTreeSet::new();
-        // What a build script or a macro was compiled with can't be used by who depends on it.
-        let exports = |unit: &Unit| {
-            !matches!(
-                unit.kind,
-                UnitKind::ProcMacro | UnitKind::BuildScript | UnitKind::BuildScriptRun
-            )
-        };
-        for used in self.closure(index, exports) {
-            let unit = &self.target.units[used];
-            // A library of the same workspace may export a macro as well as any other.
-            if used != index && unit.kind == UnitKind::ProcMacro && !self.is_known_pure(unit) {
-                macros.insert(used);
-            }
-        }
-        macros
-    }
-
-    /// The unit `index` and all that it was compiled with, as far as the target directory has it; dependencies of a
-    /// unit other than `index` only if it `leads_on`. What is not there was replaced, and Cargo compiles the dependents
-    /// of that again.
-    fn closure(&self, index: usize, leads_on: impl Fn(&Unit) -> bool) -> BTreeSet<usize> {
-        let mut seen = BTreeSet::from([index]);
-        let mut open = vec![index];
-        while let Some(next) = open.pop() {
-            if next != index && !leads_on(&self.target.units[next]) {
-                continue;
-            }
-            let fingerprints = self.target.units[next].fingerprints();
-            for (_, value) in fingerprints.flat_map(|fingerprint| &fingerprint.deps) {
-                for used in self.by_value.get(value.as_str()).into_iter().flatten() {
-                    if seen.insert(*used) {
-                        open.push(*used);
-                    }
-                }
-            }
-        }
-        seen
-    }
-
-    /// Whether the macro was reviewed. One of a path package is never taken for the reviewed one of that name.
-    fn is_known_pure(&self, unit: &Unit) -> bool {
-        let is_published = unit.origin.is_cargo_home() || {
-            let root = self.package_root(unit, self.crate_root_of(unit).as_deref());
-            root.is_some_and(|root| self.is_vendored(&root))
-        };
-        is_published && is_pure_macro(&unit.id.package)
-    }
-
     /// Whether the package at `root` came from `cargo vendor`.
-    fn is_vendored(&self, root: &str) -> bool {
+    pub(super) fn is_vendored(&self, root: &str) -> bool {
         let checksums = format!("{root}/.cargo-checksum.json");
         self.sources.entries.contains_key(&checksums)
     }
@@ -387,23 +329,34 @@ impl Reading<'_> {
     fn package_of(&self, index: usize, crate_root: Option<&str>) -> Option<String> {
         let unit = &self.target.units[index];
         self.package_root(unit, crate_root).or_else(|| {
-            let values = unit
-                .fingerprints()
-                .flat_map(|fingerprint| &fingerprint.deps);
-            values
-                .filter_map(|(_, value)| self.by_value.get(value.as_str()))
-                .flatten()
-                .map(|index| &self.target.units[*index])
-                .filter(|script| {
-                    script.kind == UnitKind::BuildScript && script.id.package == unit.id.package
-                })
-                .find_map(|script| self.package_root(script, self.crate_root_of(script).as_deref()))
+            let script = &self.target.units[self.script_of(index)?];
+            self.package_root(script, self.crate_root_of(script).as_deref())
         })
+    }
+
+    /// The unit that the run `index` is a run of.
+    fn script_of(&self, index: usize) -> Option<usize> {
+        let unit = &self.target.units[index];
+        self.dependencies(unit).find(|script| {
+            let script = &self.target.units[*script];
+            script.kind == UnitKind::BuildScript && script.id.package == unit.id.package
+        })
+    }
+
+    /// The units that `unit` was compiled with, as far as they are there.
+    pub(super) fn dependencies(&self, unit: &'a Unit) -> impl Iterator<Item = usize> + use<'_, 'a> {
+        let values = unit
+            .fingerprints()
+            .flat_map(|fingerprint| &fingerprint.deps);
+        values
+            .filter_map(|(_, value)| self.by_value.get(value.as_str()))
+            .flatten()
+            .copied()
     }
 
     /// The root of the package that is called as the unit's is and lies around its crate's root, or is the only one
     /// of that name.
-    fn package_root(&self, unit: &Unit, crate_root: Option<&str>) -> Option<String> {
+    pub(super) fn package_root(&self, unit: &Unit, crate_root: Option<&str>) -> Option<String> {
         let around = crate_root.and_then(|root| self.sources.package_of(root));
         if let Some(package) = around.filter(|package| package.name == unit.id.package) {
             return Some(package.root.clone());
@@ -417,9 +370,8 @@ impl Reading<'_> {
         named.next().is_none().then(|| package.root.clone())
     }
 
-    /// The name of the crate's root file in the sources, by the unit's own `.d` file: relative paths there are
-    /// relative to the workspace. `None` where that can't be told.
-    fn crate_root_of(&self, unit: &Unit) -> Option<String> {
+    /// What rustc wrote into the unit's own `.d` file.
+    pub(super) fn makefile(&self, unit: &Unit) -> Option<String> {
         let makefile = unit.files.iter().find(|file| {
             let name = file.path.file_name();
             let in_own_directory = || file.path.parts().nth_back(2) == Some(unit.id.hash.as_str());
@@ -429,7 +381,13 @@ impl Reading<'_> {
                 && (name.contains(unit.id.hash.as_str())
                     || unit.layout == Layout::V2 && in_own_directory())
         })?;
-        let text = fs_err::read_to_string(makefile.path.below(&self.target.directory)).ok()?;
+        fs_err::read_to_string(makefile.path.below(&self.target.directory)).ok()
+    }
+
+    /// The name of the crate's root file in the sources, by the unit's own `.d` file: relative paths there are
+    /// relative to the workspace. `None` where that can't be told.
+    pub(super) fn crate_root_of(&self, unit: &Unit) -> Option<String> {
+        let text = self.makefile(unit)?;
         let root = PathBuf::from(crate_root(&text)?);
         let names: BTreeSet<_> = if root.is_absolute() {
             self.sources.name_of(&root).into_iter().collect()
@@ -457,7 +415,7 @@ fn has_record(unit: &Unit) -> bool {
             .all(|fingerprint| fingerprint.rustc != 0)
 }
 
-fn is_dep_info(unit: &Unit, file: &UnitFile) -> bool {
+pub(super) fn is_dep_info(unit: &Unit, file: &UnitFile) -> bool {
     let directory = match unit.layout {
         Layout::V1 => file.path.parts().nth_back(2) == Some(".fingerprint"),
         Layout::V2 => file.path.parts().nth_back(1) == Some("fingerprint"),
@@ -468,20 +426,13 @@ fn is_dep_info(unit: &Unit, file: &UnitFile) -> bool {
 /// A reader of which nothing is known.
 fn blank(unit: &Unit) -> Reader {
     Reader {
-        unit: unit.id.clone(),
         kind: unit.kind,
-        is_understood: false,
-        package: String::new(),
-        crate_root: None,
-        said: BTreeSet::new(),
-        outside: BTreeSet::new(),
-        is_vendored: false,
-        is_checked_by_cargo: false,
-        dep_info: Vec::new(),
-        scanning_macros: BTreeSet::new(),
-        macro_signs: BTreeSet::new(),
-        script: None,
+        ..Reader::nothing(unit.id.clone())
     }
+}
+fn mtime_of(path: &Path) -> Option<Mtime> {
+    let metadata = fs_err::symlink_metadata(path).ok()?;
+    Some(Mtime::of(&metadata))
 }
 
 /// The readers of each package, by its root.

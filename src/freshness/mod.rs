@@ -6,28 +6,34 @@
 //!
 //! That alone would keep what Cargo can't see: build scripts and procedural macros that read more than they say.
 //! What each unit *said* that it reads is taken from the target directory ([`Inputs`]); a change that a unit could
-//! read without saying so makes its package new. The rules are those of `reference/cargo-freshness.md`, sections
+//! read without saying so makes the unit new, and what steps may change after that Cargo is made to watch ([`watch()`]).
+//! The rules are those of `reference/cargo-freshness.md`, sections
 //! 1.5 and 8.
 //!
 //! Invariant: the outputs of a build after a replay are those of a clean build, as far as units don't hide what
-//! they read from every sign ([`signs`]). In doubt a path stays new, which costs a compilation and nothing else.
+//! they read from every sign ([`signs`], [`macros`]). In doubt a path stays new, which costs a compilation and nothing else.
 //!
 //! ```text
 //! scan ─▶ Sources ─┬─▶ SourceManifest (in the entry)
 //!   Inputs ────────┤
-//!                  └─▶ plan [pure] ─▶ ReplayPlan ─▶ replay
+//!                  └─▶ plan ─▶ ReplayPlan ─▶ watch ─▶ replay      [plan and watch are pure]
 //! ```
 
+mod changes;
 mod git;
 mod guard;
 mod inputs;
+pub mod macros;
 mod manifest;
 mod outside;
 mod packages;
+mod reach;
 mod reason;
 mod replay;
 pub mod signs;
 mod sources;
+mod undeclared;
+mod watch;
 
 #[cfg(test)]
 mod danger_tests;
@@ -40,14 +46,22 @@ mod macro_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
+mod property_world;
+#[cfg(test)]
 mod script_tests;
+#[cfg(test)]
+mod window_tests;
 
-pub use git::{Head, Listing, PathSet, ignored_paths, made_by_job};
+pub use git::{Head, Listing, PathSet, ignored_paths};
 pub use guard::{BuildScripts, Present, ReplayPlan, plan};
 pub use inputs::{Inputs, Reader, Script};
-pub use manifest::{Recorded, SourceManifest};
+pub use manifest::{Job, Made, Recorded, SourceManifest};
 pub use outside::OutsideFiles;
 pub use packages::Package;
 pub use reason::{Change, Reason};
-pub use replay::{ReplayError, Replayed, already_warm, make_everything_new, replay};
+pub use replay::{
+    Changed, ReplayError, Replayed, already_warm, make_everything_new, put_back, replay,
+};
 pub use sources::{Found, Mtime, ScanError, SourceKind, SourceTree, SourceTrees, Sources, scan};
+pub use undeclared::Verdicts;
+pub use watch::{Moment, Watch, settle_directories, watch};

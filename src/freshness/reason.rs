@@ -45,6 +45,8 @@ pub enum Reason {
     MacroMayAskGit(String),
     /// The macro shows a sign of reading the clock, the machine or a variable.
     MacroSign(String, Sign),
+    /// The macro lists directories, and a step before Cargo may put something there.
+    UntilCargo(String),
     /// The build script may read the path, and does not declare it.
     Undeclared(String, Change),
     /// A file outside all sources differs.
@@ -89,6 +91,11 @@ impl fmt::Display for Reason {
                 formatter,
                 "its procedural macro {used} may read the clock or the environment"
             ),
+            Self::UntilCargo(used) => write!(
+                formatter,
+                "its procedural macro {used} lists directories, and steps before Cargo may change them: \
+                 `hotcrate replay` right before Cargo keeps it"
+            ),
             Self::Undeclared(path, change) => {
                 write!(
                     formatter,
@@ -120,7 +127,12 @@ impl fmt::Display for Reason {
                     "its build script reads env {name} and does not declare it"
                 )
             }
-            Self::Sign(Sign::Elsewhere(what)) => {
+            Self::Sign(
+                Sign::Elsewhere(what)
+                | Sign::Files(what)
+                | Sign::Lists(what)
+                | Sign::Manifests(what),
+            ) => {
                 write!(
                     formatter,
                     "its build script may read other packages ({what})"

@@ -264,3 +264,34 @@ fn a_declared_file_outside_of_the_sources_is_compared_by_content(
     filetime::set_file_mtime(&header, older).expect("set");
     assert!(world.second_job().compiled.contains("core_x"));
 }
+
+#[test]
+fn the_commit_of_a_submodule_is_a_part_of_the_state_of_git() {
+    let world = World::new(Layout::V1);
+    world.commit("one");
+    let inner = world.path("origin/ws/inner");
+    fs_err::create_dir_all(&inner).expect("made");
+    for arguments in [
+        &["init", "-q", "-b", "main"][..],
+        &["commit", "-q", "--allow-empty", "-m", "a"],
+    ] {
+        world.git_at("origin/ws/inner", arguments);
+    }
+    world.git(&[
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        "./inner",
+    ]);
+    world.commit("with a submodule");
+    let head = || super::Head::of(&world.path("origin/ws"), &super::fixture::environment());
+    let before = head();
+    assert!(!head().has_moved_since(&before));
+    world.git_at(
+        "origin/ws/inner",
+        &["commit", "-q", "--allow-empty", "-m", "b"],
+    );
+    assert!(head().has_moved_since(&before));
+}

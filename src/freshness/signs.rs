@@ -5,14 +5,15 @@
 //! documented limit**: a script that hides what it reads from every sign here, such as one that asks git through a
 //! program with another name.
 //!
-//! A procedural macro may read any file and git, unless it is on [`PURE_MACROS`]; the clock and the environment only
-//! if its own text (for path packages) or a name among what it is built with says so. **The second documented limit**:
-//! a macro from a registry that reads the clock or an untracked variable, and is not on a list here.
+//! Procedural macros are judged by the same means, with lists of their own ([`super::macros`]).
 
 use std::collections::BTreeSet;
 
-/// Something that a build script may read undeclared.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+use serde::{Deserialize, Serialize};
+
+/// Something that a build script or a procedural macro may read undeclared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Sign {
     /// What only changes with a commit, a branch or a tag; with what stands for it in the source.
     Git(String),
@@ -22,6 +23,12 @@ pub enum Sign {
     Variable(String),
     /// Files outside its own package.
     Elsewhere(String),
+    /// Of a macro: files that it opens by name.
+    Files(String),
+    /// Of a macro: what lies in a directory.
+    Lists(String),
+    /// Of a macro: manifests, and no other file.
+    Manifests(String),
 }
 
 /// Text that stands for git in a source.
@@ -210,49 +217,14 @@ fn is_known_variable(name: &str) -> bool {
         "CARGO_TARGET_DIR",
         "CARGO_CRATE_NAME",
         "CARGO_INCREMENTAL",
+        "CARGO_TARGET_TMPDIR",
+        "CARGO_PRIMARY_PACKAGE",
+        "CARGO_BIN_NAME",
+        "RUST_LOG",
     ];
     NAMES.contains(&name)
         || CARGO.contains(&name)
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Procedural macros that make the same of the same tokens.
-///
-/// Each one's source, in the version that was current in November 2026, was searched for files, processes, the clock,
-/// the network and the environment; what turned up is code that it generates, tests, documentation, or a variable that
-/// Cargo sets or that only switches debug output. It was not read line by line, and other versions are taken on trust.
-/// **Search before adding one**: `rustversion` reads the clock and `paste` any variable, which nobody would guess. Macros
-/// that look up names in `Cargo.toml` (`proc-macro-crate`), templates, grammars or migrations don't belong here.
-pub const PURE_MACROS: &[&str] = &[
-    "async-stream-impl",
-    "async-trait",
-    "bytemuck_derive",
-    "clap_derive",
-    "derive_more-impl",
-    "displaydoc",
-    "futures-macro",
-    "num-derive",
-    "pin-project-internal",
-    "prost-derive",
-    "schemars_derive",
-    "scroll_derive",
-    "serde_derive",
-    "serde_repr",
-    "strum_macros",
-    "thiserror-impl",
-    "time-macros",
-    "tokio-macros",
-    "tracing-attributes",
-    "yoke-derive",
-    "zerocopy-derive",
-    "zerofrom-derive",
-    "zeroize_derive",
-    "zerovec-derive",
-];
-
-/// Whether the procedural macro `package` is on [`PURE_MACROS`].
-pub fn is_pure_macro(package: &str) -> bool {
-    PURE_MACROS.contains(&package)
 }
 
 /// The sign that building with `package` is, if it is one.
@@ -272,8 +244,18 @@ pub fn sign_of_package(package: &str) -> Option<Sign> {
     }
 }
 
+/// `source` without the lines that are comments from their start: no call is in them. A line of a string that looks like one
+/// is no call either.
+pub(super) fn without_comments(source: &str) -> String {
+    let lines = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
 /// The signs in the text of a source file, given the variables that the script declares.
 pub fn signs_of_source(source: &str, declared: &[String]) -> BTreeSet<Sign> {
+    let source = &without_comments(source);
     let mut signs = BTreeSet::new();
     let lists = [
         (GIT_TEXT, Sign::Git as fn(String) -> Sign),
@@ -281,20 +263,23 @@ pub fn signs_of_source(source: &str, declared: &[String]) -> BTreeSet<Sign> {
         (ELSEWHERE_TEXT, Sign::Elsewhere),
     ];
     for (texts, sign) in lists {
-        let found = texts.iter().find(|text| source.contains(**text));
+        let found = texts.iter().find(|text| mentions(source, text));
         signs.extend(found.map(|text| sign(text.trim_matches('"').trim().to_owned())));
     }
     signs.extend(programs(source));
-    signs.extend(
-        variables(source)
-            .filter(|name| !is_known_variable(name) && !declared.iter().any(|known| known == name))
-            .map(Sign::Variable),
-    );
+    signs.extend(unknown_variables(source, declared));
     signs
 }
 
+/// The variables that a source reads, less those that are no sign and those that are `declared`.
+pub(super) fn unknown_variables(source: &str, declared: &[String]) -> impl Iterator<Item = Sign> {
+    variables(source)
+        .filter(|name| !is_known_variable(name) && !declared.iter().any(|known| known == name))
+        .map(Sign::Variable)
+}
+
 /// The programs that a source starts: one that only the toolchain and its inputs decide is no sign.
-fn programs(source: &str) -> impl Iterator<Item = Sign> {
+pub(super) fn programs(source: &str) -> impl Iterator<Item = Sign> {
     calls(
         source,
         &["Command::new(", "cmd!(", "Exec::cmd(", "Command::from("],
@@ -332,10 +317,28 @@ fn variables(source: &str) -> impl Iterator<Item = String> {
 /// What follows each of `openings` in `source`.
 fn calls<'a>(source: &'a str, openings: &'static [&'static str]) -> impl Iterator<Item = &'a str> {
     openings.iter().copied().flat_map(move |opening| {
-        source
-            .match_indices(opening)
-            .map(move |(at, _)| source[at + opening.len()..].trim_start())
+        words(source, opening).map(move |at| source[at + opening.len()..].trim_start())
     })
+}
+
+/// Where `text` stands in `source`, and not as the end of a longer name.
+fn words<'a>(source: &'a str, text: &'a str) -> impl Iterator<Item = usize> + use<'a> {
+    let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let begins_a_name = text.starts_with(is_name);
+    let found = source.match_indices(text);
+    found
+        .filter(move |(at, _)| !begins_a_name || !source[..*at].ends_with(is_name))
+        .map(|(at, _)| at)
+}
+
+/// Whether `text` stands in `source`, as a part of a longer name too: `CARGO_WORKSPACE_DIR`, `async_fs::read`. But an
+/// `operand::` is no `rand::`.
+pub(super) fn mentions(source: &str, text: &str) -> bool {
+    if text == "rand::" {
+        words(source, text).next().is_some()
+    } else {
+        source.contains(text)
+    }
 }
 
 /// The string literal that `text` begins with. One with escapes in it is none.
@@ -359,6 +362,7 @@ mod tests {
     #[case("env::var_os(name)", Sign::Variable("*".into()))]
     #[case("for (k, v) in std::env::vars() {}", Sign::Variable("*".into()))]
     #[case(r#"fs::read("../schema.json")"#, Sign::Elsewhere("../".into()))]
+    #[case("//x\nSystemTime::now()", Sign::World("SystemTime".into()))]
     #[case(r#"env!("CARGO_WORKSPACE_DIR")"#, Sign::Elsewhere("WORKSPACE".into()))]
     fn what_a_script_may_read_undeclared_is_found_in_its_text(
         #[case] source: &str,
@@ -373,6 +377,7 @@ mod tests {
     #[case(r#"env::var("OUT_DIR"); env::var_os("CARGO_CFG_TARGET_OS"); env::var("DECLARED")"#)]
     #[case(r#"Command::new(env::var_os("RUSTC").unwrap())"#)]
     #[case(r#"Command::new("protoc"); for n in 0..10 {}"#)]
+    #[case("fn visit_var(name: &str) {} let operand = Operand::new(); operand::take()")]
     fn what_every_script_does_is_no_sign(#[case] source: &str) {
         assert_eq!(
             signs_of_source(source, &["DECLARED".to_owned()]),
@@ -391,21 +396,9 @@ mod tests {
         );
     }
 
-    #[rstest::rstest]
-    #[case("serde_derive", true)]
-    #[case("rustversion", false)]
-    #[case("paste", false)]
-    #[case("sqlx-macros", false)]
-    #[case("include_dir_macros", false)]
-    #[case("rust-embed-impl", false)]
-    #[case("num_enum_derive", false)]
-    #[case("pest_derive", false)]
-    #[case("rstest_macros", false)]
-    #[case("wasm-bindgen-macro", false)]
-    fn only_macros_that_were_searched_are_taken_to_be_pure(
-        #[case] package: &str,
-        #[case] pure: bool,
-    ) {
-        assert_eq!(is_pure_macro(package), pure);
+    #[test]
+    fn comments_are_no_sign() {
+        let source = "// Command::new(\"git\")\n    //! env::var(\"X\")\nfn main() {}\n";
+        assert_eq!(signs_of_source(source, &[]), BTreeSet::new());
     }
 }

@@ -5,7 +5,7 @@
 //! hashed, not what git stores (LFS, line endings, local edits).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     io,
     path::{Component, Path, PathBuf},
@@ -167,6 +167,8 @@ pub struct Sources {
     /// The directories in the trees that are caches by their own CACHEDIR.TAG, absolute: what Cargo made there, other
     /// than where it builds now, is no source.
     pub caches: Vec<PathBuf>,
+    /// Directories of which something is no source, by name: target directories, `.git` and caches lie in them, or will.
+    hiding: BTreeSet<String>,
 }
 
 impl Sources {
@@ -185,6 +187,11 @@ impl Sources {
         self.directories
             .iter()
             .map(|(directory, label)| (directory.as_path(), label.as_str()))
+    }
+
+    /// Whether the directory `name` has something in it, or deeper, that is no source.
+    pub(super) fn hides_below(&self, name: &str) -> bool {
+        self.hiding.contains(name)
     }
 
     /// The package that `name` belongs to: the one with the nearest manifest above it.
@@ -224,7 +231,7 @@ pub struct ScanError {
 /// Reads and hashes all sources, on all cores. A tree that does not exist has nothing in it.
 pub fn scan(trees: &SourceTrees) -> Result<Sources, ScanError> {
     let mut listed = Vec::new();
-    let mut caches = Vec::new();
+    let (mut caches, mut hidden) = (Vec::new(), trees.excluded.clone());
     let mut directories = Vec::new();
     for tree in &trees.trees {
         let label = tree.name.as_str().to_owned();
@@ -234,7 +241,7 @@ pub fn scan(trees: &SourceTrees) -> Result<Sources, ScanError> {
             directories.push((canonical, label.clone()));
         }
         directories.push((tree.directory.clone(), label));
-        list(tree, trees, &mut listed, &mut caches)?;
+        list(tree, trees, &mut listed, &mut caches, &mut hidden)?;
     }
     // The longest directory first: it is the innermost one.
     directories.sort_by_key(|(directory, _)| std::cmp::Reverse(directory.components().count()));
@@ -247,12 +254,21 @@ pub fn scan(trees: &SourceTrees) -> Result<Sources, ScanError> {
         .collect();
     digest_directories(&mut entries);
     let packages = read_packages(&entries);
-    Ok(Sources {
+    let mut sources = Sources {
         directories,
         entries,
         packages,
         caches,
-    })
+        hiding: BTreeSet::new(),
+    };
+    let hidden = hidden.iter().filter_map(|path| sources.name_of(path));
+    sources.hiding = hidden
+        .collect::<Vec<_>>()
+        .iter()
+        .flat_map(|name| ancestors(name).skip(1))
+        .map(str::to_owned)
+        .collect();
+    Ok(sources)
 }
 
 type Listed = (String, PathBuf, SourceKind);
@@ -262,6 +278,7 @@ fn list(
     trees: &SourceTrees,
     into: &mut Vec<Listed>,
     caches: &mut Vec<PathBuf>,
+    hidden: &mut Vec<PathBuf>,
 ) -> Result<(), ScanError> {
     let walk = walkdir::WalkDir::new(&tree.directory)
         .into_iter()
@@ -270,11 +287,13 @@ fn list(
                 return true;
             }
             if trees.is_excluded(entry.path(), entry.file_name()) {
+                hidden.push(entry.path().to_owned());
                 return false;
             }
             let is_cache = entry.file_type().is_dir() && entry.path().join(CACHE_TAG).is_file();
             if is_cache {
                 caches.push(entry.path().to_owned());
+                hidden.push(entry.path().to_owned());
             }
             !is_cache
         });

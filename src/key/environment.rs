@@ -39,6 +39,10 @@ const NAMES: &[(&str, &str)] = &[
         "config build.rustc-workspace-wrapper",
     ),
     (
+        "WASM_BINDGEN_USE_JS_SYS",
+        "what wasm-bindgen's macros generate",
+    ),
+    (
         "RUSTC_BOOTSTRAP",
         "lets a stable compiler take unstable features",
     ),
@@ -198,7 +202,12 @@ fn counted<'a>(
 ) -> impl Iterator<Item = (&'a str, &'a std::ffi::OsStr)> {
     environment
         .iter()
-        .filter(|(name, _)| counts(name) || extra.iter().any(|prefix| is_added(name, prefix)))
+        .filter(|(name, _)| is_in_key(name, extra))
+}
+
+/// Whether a variable of this name is in the key, by itself or as one of the names that the user added.
+pub fn is_in_key(name: &str, extra: &[String]) -> bool {
+    counts(name) || extra.iter().any(|prefix| is_added(name, prefix))
 }
 
 fn is_added(name: &str, prefix: &str) -> bool {

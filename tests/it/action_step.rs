@@ -6,7 +6,9 @@ use fs_err as fs;
 use hotcrate::tier::TierName;
 use rstest::rstest;
 
-use crate::support::{Sandbox, Step, Stepped, checkout, fixture, read_report};
+use crate::support::{
+    Sandbox, Step, Stepped, checkout, copy_tree, fixture, read_report, replace_in,
+};
 
 /// Nothing was exported, everything is told, and the job goes on.
 #[track_caller]
@@ -32,7 +34,7 @@ fn deps_key(main: &Stepped) -> String {
 #[case(
     "mode",
     "sometimes",
-    r#"mode "sometimes" is none of what it takes: `auto`, `restore` or `save`"#
+    r#"mode "sometimes" is none of what it takes: `auto`, `restore`, `replay` or `save`"#
 )]
 #[case(
     "cache-bin",
@@ -71,6 +73,46 @@ fn a_wrong_input_is_one_error_and_no_caching(
     let post = step.post(&clone, &main);
     assert!(post.status.success() && post.log.is_empty(), "{post:#?}");
     assert!(!sandbox.store().exists());
+}
+
+#[test]
+fn a_step_of_its_own_replays_what_the_job_generated_before_cargo() {
+    let sandbox = Sandbox::new();
+    let template = sandbox.path("template");
+    copy_tree(&fixture("small"), &template);
+    replace_in(
+        &template.join("greeting/src/lib.rs"),
+        "//! A greeting.\n",
+        "//! A greeting.\nmod made;\n",
+    );
+    let job = || {
+        let clone = checkout(&sandbox, &template, "clone");
+        let step = || Step::new(&sandbox).input("save-if", "true");
+        let main = step().main(&clone);
+        fs::write(clone.join("greeting/src/made.rs"), "//! Made.\n").unwrap();
+        let replay = step().input("mode", "replay").main(&clone);
+        assert!(replay.status.success(), "{replay:#?}");
+        let build = sandbox.cargo(&clone, &["build", "--locked", "-v"]);
+        assert!(step().post(&clone, &main).status.success());
+        fs::rename(&clone, sandbox.path("gone")).unwrap();
+        (replay, build)
+    };
+    let (replay, build) = job();
+    let warnings = replay.annotations("warning");
+    assert!(
+        warnings[0].contains("no workspace crates were restored"),
+        "{warnings:?}"
+    );
+    assert!(build.has_compiled("greeting"));
+    fs::remove_dir_all(sandbox.path("gone")).unwrap();
+
+    let (replay, build) = job();
+    assert_eq!(replay.annotations("warning"), [""; 0]);
+    assert!(
+        replay.log.contains("nothing has to be compiled again"),
+        "{replay:#?}"
+    );
+    assert!(build.compiled.is_empty(), "{build:?}");
 }
 
 #[test]

@@ -127,6 +127,32 @@ fn vendored_sources_are_no_dependencies_of_cargo_home() {
     }
 }
 
+/// Its source is there when it was compiled, and not on the next machine.
+#[test]
+fn a_macro_from_a_registry_is_judged_by_its_source_and_the_verdict_is_stored() {
+    let sandbox = Sandbox::new();
+    let template = sandbox.path("template");
+    copy_tree(&fixture("small"), &template);
+    replace_in(
+        &template.join("greeting/Cargo.toml"),
+        "[dependencies]\n",
+        "[dependencies]\nindoc = \"2\"\n",
+    );
+    fs::write(template.join("README.md"), "one").unwrap();
+    sandbox.cargo(&template, &["generate-lockfile"]);
+    let run = |clone: &Path| sandbox.hotcrate(clone).run(&BUILD).success();
+    let lay_out = || {
+        let clone = checkout(&sandbox, &template, "clone");
+        sandbox.empty_cargo_home();
+        clone
+    };
+    run(&lay_out());
+    fs::rename(sandbox.path("clone"), sandbox.path("gone")).unwrap();
+    fs::write(template.join("README.md"), "two").unwrap();
+    let second = run(&lay_out());
+    assert!(second.build.compiled.is_empty(), "{}", second.stderr);
+}
+
 #[test]
 fn a_path_package_called_like_a_registry_package_is_told_apart() {
     let sandbox = Sandbox::new();

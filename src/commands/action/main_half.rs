@@ -16,12 +16,13 @@ use crate::{
     engine::Session,
     environment::Environment,
     fail_open::{self, Trouble},
+    freshness::Moment,
     report::{RestoreOutcome, RunReport},
     runner::{Half, StepFiles},
     state::RunState,
 };
 
-/// Restores, or with `mode: save` saves.
+/// Restores, or with `mode: save` saves, and with `mode: replay` does the replay alone.
 pub(super) fn run(
     options: &Options,
     environment: &Environment,
@@ -33,6 +34,7 @@ pub(super) fn run(
     }
     match options.mode {
         Mode::Auto | Mode::Restore => restore(options, environment, console, files),
+        Mode::Replay => replay(options, environment, console),
         Mode::Save => post_half::save_here(options, environment, console, files),
     }
 }
@@ -49,7 +51,7 @@ fn restore(
         move || {
             let mut report = RunReport::default();
             let session = Session::begin(&settings, &environment, &console)?;
-            let state = session.restore(&mut report);
+            let state = session.restore(Moment::BeforeOtherSteps, &mut report);
             Ok((state, report))
         }
     };
@@ -84,6 +86,33 @@ fn restore_by(
             finish(report, &options.settings, console)
         }
     }
+}
+
+/// What `hotcrate replay` does, for a step right before Cargo.
+fn replay(options: &Options, environment: &Environment, console: &Arc<Console>) -> u8 {
+    let replayed = fail_open::attempt_within(
+        "nothing is replayed",
+        options.settings.time_limits.restore + GRACE,
+        {
+            let (settings, console) = (options.settings.clone(), Arc::clone(console));
+            let environment = options.environment(environment);
+            let path = options.handover.clone();
+            move || {
+                let Some(mut handover) = Handover::read(&path)? else {
+                    anyhow::bail!("no earlier step has restored this project");
+                };
+                let session = Session::begin(&settings, &environment, &console)?;
+                let told = session.replay(&mut handover.state)?;
+                handover.write(&path)?;
+                Ok(told)
+            }
+        },
+    );
+    match replayed {
+        Ok(told) => console.line(&told),
+        Err(Trouble(text)) => console.trouble(&text),
+    }
+    conclude(RunReport::default(), &options.settings, console)
 }
 
 /// Leaves the state for whoever saves, and sets variables for the job: what is saved is what the job made under them. Where

@@ -24,6 +24,8 @@ pub(super) enum Mode {
     Auto,
     /// Restore here, save nothing.
     Restore,
+    /// Replay here what an earlier step restored.
+    Replay,
     /// Save here.
     Save,
 }
@@ -117,11 +119,12 @@ fn mode(inputs: &Inputs) -> Result<Mode, InputError> {
     match inputs.text("mode") {
         "auto" => Ok(Mode::Auto),
         "restore" => Ok(Mode::Restore),
+        "replay" => Ok(Mode::Replay),
         "save" => Ok(Mode::Save),
         other => Err(InputError::new(
             "mode",
             other,
-            "`auto`, `restore` or `save`",
+            "`auto`, `restore`, `replay` or `save`",
         )),
     }
 }

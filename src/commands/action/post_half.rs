@@ -41,7 +41,9 @@ pub(super) fn run(options: &Options, environment: &Environment, console: &Arc<Co
     console.has_given(&handover.notices);
     let report = match options.mode {
         Mode::Auto => save(options, environment, console, Some(handover)),
-        Mode::Restore | Mode::Save => stop_sccache(options, environment, console, handover),
+        Mode::Restore | Mode::Replay | Mode::Save => {
+            stop_sccache(options, environment, console, handover)
+        }
     };
     let report = after_save(report, options, environment, console);
     summarize(&report, environment, console);
