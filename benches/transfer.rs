@@ -29,6 +29,8 @@ use hotcrate::{environment::Environment, process::user_command};
 const MAIN: &str = "refs/heads/main";
 /// The directory that is moved, in the workspace.
 const DATA: &str = "data";
+/// The files that a step writes to for the runner.
+const STEP_FILES: [&str; 4] = ["OUTPUT", "STATE", "ENV", "STEP_SUMMARY"];
 /// Between two looks at the memory of a process.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -205,18 +207,18 @@ impl Bench {
                 .env("INPUT_SHARED-KEY", "nobody")
                 .env("INPUT_SCCACHE", "false")
                 .env("INPUT_STRICT", "true");
-            for file in ["OUTPUT", "STATE", "ENV", "STEP_SUMMARY"] {
+            for file in STEP_FILES {
                 command.env(format!("GITHUB_{file}"), self.directory.join(file));
             }
             command
         };
-        let state = self.directory.join("STATE");
-        if state.exists() {
-            fs_err::remove_file(&state)?;
+        // A runner has made the files before the step begins.
+        for file in STEP_FILES {
+            fs_err::write(self.directory.join(file), "")?;
         }
         let main = measure(&mut half("main.cjs"))?;
         let mut post = half("post.cjs");
-        let written = fs_err::read_to_string(&state)?;
+        let written = fs_err::read_to_string(self.directory.join("STATE"))?;
         let handover = written.lines().nth(1).context("there is no state")?;
         let post = measure(post.env("STATE_handover", handover))?;
         Ok(Run {
