@@ -7,12 +7,12 @@ use std::{
 
 use super::{
     locked::is_needed,
-    work::{Brought, Collected, Selection, TierWork, bring_pieces, cargo_home_root},
+    work::{Brought, Collected, Selection, TierWork, bring_unpacked, cargo_home_root},
 };
 use crate::{
     archive::{Compression, Group, Member, path::RelativePath},
     entry::{Contents, EntryFacts},
-    place::{LockPlace, Piece, Staging},
+    place::{LockPlace, Staging},
     policy::Novelty,
     state::RunState,
     tier::{LockedPackage, RegistryTree, TierName, read_registry, registry::is_piece_name},
@@ -64,18 +64,7 @@ impl TierWork for RegistryWork<'_> {
         staging: &Staging,
         facts: &EntryFacts,
     ) -> anyhow::Result<Brought> {
-        // On a fresh machine there may be no CARGO_HOME yet; the pieces need a directory to go to.
-        fs_err::create_dir_all(staging.root())?;
-        let pieces: Vec<_> = self
-            .needed_pieces(facts)
-            .into_iter()
-            .filter(|piece| fs_err::symlink_metadata(piece.below(staging.path())).is_ok())
-            .map(|piece| Piece {
-                name: piece.to_string(),
-                files: vec![piece],
-            })
-            .collect();
-        Ok(bring_pieces(staging, &pieces)?)
+        bring_unpacked(staging, self.needed_pieces(facts))
     }
 
     fn locks(&self, _entry: Option<&EntryFacts>) -> Vec<LockPlace> {

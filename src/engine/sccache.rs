@@ -7,13 +7,13 @@ use std::{
 
 use super::{
     target::percent,
-    work::{Brought, Collected, Selection, TierWork, bring_pieces},
+    work::{Brought, Collected, Selection, TierWork, bring_unpacked},
 };
 use crate::{
     archive::{Compression, Group, Member, path::RelativePath},
     entry::{Contents, EntryFacts},
     key::KeyPart,
-    place::{LockPlace, Piece, Staging},
+    place::{LockPlace, Staging},
     policy::Novelty,
     state::RunState,
     tier::{
@@ -67,16 +67,7 @@ impl TierWork for SccacheWork {
         staging: &Staging,
         facts: &EntryFacts,
     ) -> anyhow::Result<Brought> {
-        fs_err::create_dir_all(staging.root())?;
-        let pieces: Vec<_> = objects(facts)
-            .into_iter()
-            .filter(|object| fs_err::symlink_metadata(object.below(staging.path())).is_ok())
-            .map(|object| Piece {
-                name: object.to_string(),
-                files: vec![object],
-            })
-            .collect();
-        Ok(bring_pieces(staging, &pieces)?)
+        bring_unpacked(staging, objects(facts))
     }
 
     /// None: it is no directory of Cargo's, and the server that writes to it has been stopped.

@@ -125,6 +125,24 @@ pub(super) fn bring_pieces(staging: &Staging, pieces: &[Piece]) -> Result<Brough
     }
 }
 
+/// Puts those of `pieces` in place that were unpacked and of which nothing is there yet: each is one file or one directory.
+pub(super) fn bring_unpacked(
+    staging: &Staging,
+    pieces: impl IntoIterator<Item = RelativePath>,
+) -> anyhow::Result<Brought> {
+    // On a fresh machine there may be no such directory yet; the pieces need one to go to.
+    fs_err::create_dir_all(staging.root())?;
+    let pieces: Vec<_> = pieces
+        .into_iter()
+        .filter(|piece| fs_err::symlink_metadata(piece.below(staging.path())).is_ok())
+        .map(|piece| Piece {
+            name: piece.to_string(),
+            files: vec![piece],
+        })
+        .collect();
+    Ok(bring_pieces(staging, &pieces)?)
+}
+
 /// What of a tier to pack.
 #[derive(Debug)]
 pub(super) struct Collected {

@@ -10,12 +10,10 @@ use fs_err as fs;
 use rstest::rstest;
 
 use crate::support::{
-    HEXYL, JUST, Published, Sandbox, checkout, entry_file, fixture, libraries, members,
+    Finished, HEXYL, JUST, Published, Sandbox, checkout, entry_file, fixture, libraries, members,
 };
 
 const BUILD: [&str; 4] = ["cargo", "build", "--locked", "-v"];
-/// However little is new, it is saved: what is tested here is not what is worth saving.
-const SAVE_ALL: (&str, &str) = ("--save-threshold", "0");
 
 #[rstest]
 #[case::a_library_low_in_the_tree(HEXYL, "anstyle", "1.0.10")]
@@ -27,23 +25,12 @@ fn after_bumping_one_dependency_only_it_and_its_dependents_are_compiled(
 ) {
     let sandbox = Sandbox::new();
     let first = project.checkout(&sandbox, "first");
-    sandbox
-        .hotcrate(&first)
-        .option(SAVE_ALL.0, SAVE_ALL.1)
-        .run(&BUILD)
-        .success();
+    build(&sandbox, &first);
 
     let second = project.checkout(&sandbox, "second");
-    sandbox.cargo(
-        &second,
-        &["update", "--package", bumped, "--precise", version],
-    );
+    bump(&sandbox, &second, bumped, version);
     sandbox.empty_cargo_home();
-    let run = sandbox
-        .hotcrate(&second)
-        .option(SAVE_ALL.0, SAVE_ALL.1)
-        .run(&BUILD)
-        .success();
+    let run = build(&sandbox, &second);
 
     let allowed = dependents(&second.join("Cargo.lock"), bumped);
     let compiled = run.build.compiled_dependency_names();
@@ -71,12 +58,7 @@ fn after_bumping_one_dependency_only_it_and_its_dependents_are_compiled(
     sandbox.empty_cargo_home();
     let third = sandbox.path("third");
     crate::support::copy_tree(&second, &third);
-    sandbox
-        .hotcrate(&third)
-        .option(SAVE_ALL.0, SAVE_ALL.1)
-        .run(&BUILD)
-        .success()
-        .warm();
+    build(&sandbox, &third).warm();
 }
 
 #[test]
@@ -99,17 +81,10 @@ fn ten_lockfiles_later_the_newest_entry_holds_no_dead_units() {
     for (number, (itoa, memchr)) in locks.into_iter().enumerate() {
         let clone = checkout(&sandbox, &fixture("small"), &format!("clone-{number}"));
         for (package, version) in [("itoa", itoa), ("memchr", memchr)] {
-            sandbox.cargo(
-                &clone,
-                &["update", "--package", package, "--precise", version],
-            );
+            bump(&sandbox, &clone, package, version);
         }
         sandbox.empty_cargo_home();
-        let run = sandbox
-            .hotcrate(&clone)
-            .option(SAVE_ALL.0, SAVE_ALL.1)
-            .run(&BUILD)
-            .success();
+        let run = build(&sandbox, &clone);
         let save = run.report().save("deps");
         assert_eq!(save.outcome, "saved", "{save:?}");
         newest = members(&entry_file(&sandbox.store(), &save.key.clone().unwrap()));
@@ -130,22 +105,34 @@ fn two_alternating_lockfiles_each_find_their_own_entry() {
     for number in 0..6 {
         let clone = checkout(&sandbox, &fixture("small"), &format!("clone-{number}"));
         if number % 2 == 1 {
-            sandbox.cargo(
-                &clone,
-                &["update", "--package", "itoa", "--precise", "1.0.15"],
-            );
+            bump(&sandbox, &clone, "itoa", "1.0.15");
         }
         sandbox.empty_cargo_home();
-        let run = sandbox
-            .hotcrate(&clone)
-            .option(SAVE_ALL.0, SAVE_ALL.1)
-            .run(&BUILD)
-            .success();
+        let run = build(&sandbox, &clone);
         if number >= 2 {
             let run = run.warm();
             assert_eq!(run.report().restore("deps").outcome, "exact", "{number}");
         }
     }
+}
+
+/// A run in `clone`. However little is new, it is saved: what is tested here is not what is worth saving.
+#[track_caller]
+fn build(sandbox: &Sandbox, clone: &Path) -> Finished {
+    sandbox
+        .hotcrate(clone)
+        .option("--save-threshold", "0")
+        .run(&BUILD)
+        .success()
+}
+
+/// Has `clone` use another version of a package.
+#[track_caller]
+fn bump(sandbox: &Sandbox, clone: &Path, package: &str, version: &str) {
+    sandbox.cargo(
+        clone,
+        &["update", "--package", package, "--precise", version],
+    );
 }
 
 /// `package` and everything that depends on it, by name, according to a lockfile.

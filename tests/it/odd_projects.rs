@@ -170,12 +170,18 @@ fn a_toolchain_that_is_not_installed_is_not_installed_by_hotcrate() {
     assert!(run.warnings().len() <= 1, "{}", run.stderr);
 }
 
+/// A file where a directory would have to be.
+fn a_file(sandbox: &Sandbox) -> PathBuf {
+    let file = sandbox.path("a-file");
+    fs::write(&file, "not a directory").unwrap();
+    file
+}
+
 #[test]
 fn a_store_that_cannot_be_written_fails_no_job() {
     let sandbox = Sandbox::new();
     let clone = small_workspace(&sandbox, "clone");
-    let file = sandbox.path("a-file");
-    fs::write(&file, "not a directory").unwrap();
+    let file = a_file(&sandbox);
     let run = sandbox
         .hotcrate(&clone)
         .store(file.join("store"))
@@ -190,11 +196,9 @@ fn a_store_that_cannot_be_written_fails_no_job() {
 fn strict_lets_trouble_with_the_cache_fail_the_job() {
     let sandbox = Sandbox::new();
     let clone = small_workspace(&sandbox, "clone");
-    let file = sandbox.path("a-file");
-    fs::write(&file, "not a directory").unwrap();
     let run = sandbox
         .hotcrate(&clone)
-        .store(file.join("store"))
+        .store(a_file(&sandbox).join("store"))
         .flag("--strict")
         .run(&BUILD);
     assert_eq!(run.code(), Some(1), "{}", run.stderr);
