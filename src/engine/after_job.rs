@@ -52,7 +52,7 @@ impl Holdings {
         housekeeping: Option<&Housekeeping>,
     ) -> anyhow::Result<AfterJob> {
         let mut listing = self.list_pages("", true, Some(MOST_PAGES))?;
-        let stored: Vec<_> = saved_keys(report);
+        let stored = saved_keys(report);
         let collected = match housekeeping {
             Some(housekeeping) if !stored.is_empty() => {
                 Some(self.collect(&mut listing, stored, housekeeping)?)

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Count, Eviction, JudgedEntry, Owner, Place, Quota};
-use crate::report::{render_age, render_bytes};
+use crate::report::{render_age, render_bytes, render_entries};
 
 /// An entry that is evicted sooner than this after its last use was not there for the next day's work.
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -178,10 +178,10 @@ fn unreadable(circumstances: &Circumstances<'_>) -> Option<String> {
     let dead = circumstances.count(|entry| entry.unreadable.is_some());
     (circumstances.share(dead) >= NOTABLE).then(|| {
         format!(
-            "{} entries ({}) belong to closed pull requests, deleted branches or merge queues: no run can restore them. \
+            "Closed pull requests, deleted branches or merge queues hold {} ({}): no run can restore that. \
              Save on the default branch only, as hotcrate does unless `save-if` says otherwise; `hotcrate gc` deletes \
              hotcrate's own.",
-            dead.entries,
+            render_entries(dead.entries),
             render_bytes(dead.bytes)
         )
     })
@@ -193,9 +193,9 @@ fn superseded(circumstances: &Circumstances<'_>) -> Option<String> {
         circumstances.count(|entry| entry.superseded_by.is_some() && entry.owner.is_hotcrate());
     (circumstances.share(dead) >= NOTABLE).then(|| {
         format!(
-            "{} entries ({}) were superseded by newer ones. `hotcrate gc` deletes hotcrate's own ({}); with `--prefix` \
+            "Newer entries took the place of {} ({}). `hotcrate gc` deletes hotcrate's own ({}); with `--prefix` \
              it deletes others.",
-            dead.entries,
+            render_entries(dead.entries),
             render_bytes(dead.bytes),
             render_bytes(ours.bytes)
         )
@@ -210,9 +210,9 @@ fn never_restored(circumstances: &Circumstances<'_>) -> Option<String> {
     let worth_a_word = circumstances.is_repository() && circumstances.share(unused) >= LARGE;
     worth_a_word.then(|| {
         format!(
-            "{} entries ({}) are older than a day, and nobody ever restored them. Look at the largest: their jobs may \
+            "Nobody ever restored {} ({}) that are older than a day. Look at the largest: their jobs may \
              store under keys that never come again.",
-            unused.entries,
+            render_entries(unused.entries),
             render_bytes(unused.bytes)
         )
     })

@@ -1,8 +1,8 @@
 //! A plan of what to delete, as lines of text.
 
 use super::{
-    render_bytes,
-    survey::{lines_of, plain, render_entries, table},
+    render_bytes, render_entries,
+    survey::{lines_of, plain, table},
 };
 use crate::inventory::{GcPlan, GcReason};
 

@@ -8,8 +8,8 @@ use super::{
     RestoreOutcome, RunReport, SaveOutcome,
     markdown::{Page, code, details, plain, with_code},
     quota::render_quota_pie,
-    render_age, render_bytes,
-    survey::{render_entries, render_fate, render_percent},
+    render_age, render_bytes, render_entries,
+    survey::{render_fate, render_percent},
 };
 use crate::{
     inventory::{Advice, Count, ListedEntry, NextEvicted, Place, Quota, Share, Survey, Unlisted},

@@ -30,7 +30,7 @@ pub use holdings::{CollectionReport, HoldingsReport, of_missed_tiers};
 pub use page::render_page;
 pub use plan::{PartPlan, PlanReport, RootPlan, SavePlan, TierPlan, render_plan};
 pub use summary::render_summary;
-pub use survey::render_survey;
+pub use survey::{render_entries, render_survey};
 pub use text::{
     render_age, render_bytes, render_causes, render_lines, render_seconds, render_span,
 };

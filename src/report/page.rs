@@ -9,8 +9,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
     chart::{self, Bar, COLOURS, Segment},
-    render_age, render_bytes,
-    survey::{render_entries, render_fate, render_percent},
+    render_age, render_bytes, render_entries,
+    survey::{render_fate, render_percent},
 };
 use crate::inventory::{JudgedEntry, Share, Survey};
 

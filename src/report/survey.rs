@@ -108,7 +108,7 @@ pub(super) fn render_percent(share: f64) -> String {
 }
 
 /// A number of entries, in words.
-pub(super) fn render_entries(entries: u64) -> String {
+pub fn render_entries(entries: u64) -> String {
     let plural = if entries == 1 { "y" } else { "ies" };
     format!("{entries} entr{plural}")
 }
