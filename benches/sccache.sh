@@ -5,7 +5,7 @@
 #   benches/sccache.sh SOURCE [HOTCRATE] [SCCACHE]
 #
 # SOURCE is a checkout of a project with a Cargo.lock, or a repository of Git; a copy of it is built. LEAF and ROOT are packages
-# to bump, and FEATURES what `cargo build` gets: by default what suits ripgrep at 3fce3b5b. HOTCRATE and SCCACHE are programs: by
+# to bump, and FEATURES what `cargo build` gets: by default what suits ripgrep at e89fff89. HOTCRATE and SCCACHE are programs: by
 # default target/release/hotcrate and the sccache that tests/run installs. Needs crates.io and python3. Everything lies in a
 # temporary directory. What is downloaded is there before the clock starts. One run of each: look at the differences, not at
 # tenths.

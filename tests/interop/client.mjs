@@ -11,4 +11,5 @@ import {pathToFileURL} from 'node:url'
 const [, , module, verb, key, path, ...restoreKeys] = process.argv
 const cache = await import(pathToFileURL(module))
 const result = verb === 'save' ? await cache.saveCache([path], key) : await cache.restoreCache([path], key, restoreKeys)
-console.log(`RESULT ${JSON.stringify(result ?? null)}`)
+// The client keeps its connections for three minutes, and the process would live as long.
+process.stdout.write(`RESULT ${JSON.stringify(result ?? null)}\n`, () => process.exit())
