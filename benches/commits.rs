@@ -149,13 +149,13 @@ impl Study {
 
     fn inputs(&self, sources: &Sources, verdicts: &Verdicts) -> Inputs {
         let ignored = ["registry", "git"].map(|name| self.home.join(name));
-        Inputs::read(
-            &self.target,
-            sources,
-            std::slice::from_ref(&self.clone),
-            &ignored,
-            verdicts,
-        )
+        let workspaces = std::slice::from_ref(&self.clone);
+        let mut inputs = Inputs::read(&self.target, sources, workspaces, &ignored, verdicts);
+        for reader in &mut inputs.readers {
+            // A file of the newest commit, which this one does not have: units that were built at this one would not name it.
+            reader.outside.retain(|path| !path.starts_with(&self.clone));
+        }
+        inputs
     }
 
     fn record(&self, sources: &Sources, inputs: &Inputs, head: &Head) -> SourceManifest {
@@ -265,21 +265,27 @@ fn print(names: &BTreeSet<String>, decisions: &[Decision]) {
             println!("{:>9}{all:>10}{alone:>8}  {rule}", seen.len());
         }
     }
-    let scripts: Vec<_> = decisions
-        .iter()
-        .flat_map(|one| &one.right_before.packages)
-        .collect();
-    let mut told = BTreeSet::new();
-    for (package, reasons) in scripts {
-        told.extend(
-            reasons
-                .iter()
-                .filter(|reason| !matches!(reason, Reason::Source(..)))
-                .map(|reason| format!("  {package}: {}", rule(reason))),
-        );
+    println!("\nby the guard, each with the last of its reasons:");
+    let mut told = BTreeMap::new();
+    for (package, reasons) in decisions.iter().flat_map(|one| &one.right_before.packages) {
+        let guarded = reasons
+            .iter()
+            .filter(|reason| !matches!(reason, Reason::Source(..)));
+        told.extend(guarded.map(|reason| ((package, rule(reason), by_whom(reason)), reason)));
     }
-    println!(
-        "\nby the guard:\n{}",
-        told.into_iter().collect::<Vec<_>>().join("\n")
-    );
+    for ((package, rule, _), reason) in told {
+        println!("  {package}: {rule}: {reason}");
+    }
+}
+
+/// The macro that a reason is about, or the sign.
+fn by_whom(reason: &Reason) -> String {
+    match reason {
+        Reason::Macro { used, .. }
+        | Reason::MacroMayAskGit(used)
+        | Reason::MacroSign(used, _)
+        | Reason::UntilCargo(used) => used.clone(),
+        Reason::Sign(sign) => format!("{sign:?}"),
+        _ => String::new(),
+    }
 }

@@ -188,6 +188,10 @@ impl<'run> Artifacts<'run> {
         {
             return Ok(false);
         }
+        // One that was killed behind its last rename left nothing to do but this.
+        for parent in self.destinations().iter().filter_map(|path| path.parent()) {
+            place::remove_stale(parent)?;
+        }
         let missing: BTreeMap<_, _> = facts
             .paths
             .iter()
@@ -205,7 +209,6 @@ impl<'run> Artifacts<'run> {
         for (root, path) in &missing {
             let parent = path.parent().context("an artefact without a directory")?;
             fs_err::create_dir_all(parent)?;
-            place::remove_stale(parent)?;
             staged.insert(root.clone(), Staging::create(parent)?);
         }
         let nowhere = PathBuf::new();

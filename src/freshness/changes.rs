@@ -108,16 +108,25 @@ pub(super) fn is_installed(name: &str) -> bool {
     name.split('/').any(|part| DIRECTORIES.contains(&part))
 }
 
-/// Whether people read `name` and no crate does; manifests are in Cargo's own fingerprints.
+/// Extensions of what no linker reads: texts, pictures, what tests compare with. A crate that includes one names it.
+const READ_BY_NO_LINKER: [&str; 14] = [
+    "css", "csv", "html", "js", "json", "md", "png", "py", "snap", "sql", "svg", "ts", "yaml",
+    "yml",
+];
+
+/// Whether people, tools or tests read `name`, and neither a compiler nor a linker does; manifests are in Cargo's own
+/// fingerprints.
 pub(super) fn is_ignorable(name: &str, root: &str) -> bool {
     let below = name
         .strip_prefix(root)
         .map(|rest| rest.trim_start_matches('/'));
     let below = below.unwrap_or_else(|| name.split_once('/').map_or(name, |(_, rest)| rest));
     let file = below.rsplit('/').next().unwrap_or(below);
-    ["README", "LICENSE", "CHANGELOG"]
-        .iter()
-        .any(|start| file.starts_with(start))
+    let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
+    READ_BY_NO_LINKER.contains(&extension)
+        || ["README", "LICENSE", "CHANGELOG"]
+            .iter()
+            .any(|start| file.starts_with(start))
         || [".github/", "docs/"]
             .iter()
             .any(|directory| below.starts_with(directory))

@@ -443,6 +443,8 @@ impl World {
             .env("CARGO_HOME", self.path("home"))
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            // The symbols of the standard library are nine tenths of every program, and copied in every round.
+            .env("RUSTFLAGS", "-Cstrip=symbols")
             .env("CARGO_TERM_COLOR", "never");
         if self.layout == Layout::V2 {
             command

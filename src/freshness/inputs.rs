@@ -138,6 +138,8 @@ impl Inputs {
             by_value: by_value(target),
             judged: target.units.iter().map(|_| OnceLock::new()).collect(),
             macros: target.units.iter().map(|_| OnceLock::new()).collect(),
+            leads: target.units.iter().map(|_| OnceLock::new()).collect(),
+            exports: target.units.iter().map(|_| OnceLock::new()).collect(),
         };
         let readers: Vec<Vec<Reader>> = (0..target.units.len())
             .into_par_iter()
@@ -182,6 +184,10 @@ pub(super) struct Reading<'a> {
     pub judged: Vec<OnceLock<Option<BTreeSet<Sign>>>>,
     /// The verdict on each macro with all that it is made of, once somebody asked.
     pub macros: Vec<OnceLock<BTreeSet<Sign>>>,
+    /// Whether a macro that may read more than tokens can be come to through each unit, once somebody asked.
+    pub leads: Vec<OnceLock<bool>>,
+    /// The crates that each library hands on, once somebody asked; `None` where nothing of it is known.
+    pub exports: Vec<OnceLock<Option<BTreeSet<String>>>>,
 }
 
 impl<'a> Reading<'a> {
@@ -345,13 +351,19 @@ impl<'a> Reading<'a> {
 
     /// The units that `unit` was compiled with, as far as they are there.
     pub(super) fn dependencies(&self, unit: &'a Unit) -> impl Iterator<Item = usize> + use<'_, 'a> {
-        let values = unit
+        self.named_dependencies(unit).map(|(_, used)| used)
+    }
+
+    /// As [`Self::dependencies`], each with the name that the unit's crate knows it by.
+    pub(super) fn named_dependencies(
+        &self,
+        unit: &'a Unit,
+    ) -> impl Iterator<Item = (&'a str, usize)> + use<'_, 'a> {
+        let deps = unit
             .fingerprints()
             .flat_map(|fingerprint| &fingerprint.deps);
-        values
-            .filter_map(|(_, value)| self.by_value.get(value.as_str()))
-            .flatten()
-            .copied()
+        deps.filter_map(|(name, value)| Some((name.as_str(), self.by_value.get(value.as_str())?)))
+            .flat_map(|(name, used)| used.iter().map(move |used| (name, *used)))
     }
 
     /// The root of the package that is called as the unit's is and lies around its crate's root, or is the only one

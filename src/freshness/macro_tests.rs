@@ -78,6 +78,23 @@ fn a_macro_that_another_crate_exports_counts_as_used(
 }
 
 #[rstest]
+fn a_macro_that_a_library_uses_for_itself_is_none_of_those_that_use_the_library(
+    #[values(Layout::V1, Layout::V2)] layout: Layout,
+) {
+    let mut world = World::with_macro(layout, "assets");
+    world.write("ws/core/assets/a", "1");
+    world.first_job();
+    world.write("ws/core/assets/a", "2");
+    let warm = world.second_job();
+    let packages: Vec<_> = warm.plan.packages.keys().collect();
+    assert_eq!(
+        packages,
+        ["core-x"],
+        "app is compiled as it depends on it, and for nothing else"
+    );
+}
+
+#[rstest]
 fn what_a_job_made_is_not_missed_after_the_next_checkout(
     #[values(Layout::V1, Layout::V2)] layout: Layout,
 ) {

@@ -20,6 +20,7 @@
 //! ```
 
 mod changes;
+mod exports;
 mod git;
 mod guard;
 mod inputs;

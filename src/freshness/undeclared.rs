@@ -6,16 +6,34 @@ use std::{
     path::PathBuf,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
+    exports::exported,
     inputs::{Reading, is_dep_info},
     macros::{known_package, may_ask, signs_of_macro, unknown},
     signs::{Sign, sign_of_package, signs_of_source},
 };
 use crate::unit::{Unit, UnitKind, parse_dep_info, prerequisites};
 
-/// The signs of packages from registries and git that macros are made of, by the names of their units: what is compiled from
+/// What was found in the sources of packages from registries and git, by the names of their units: what is compiled from
 /// them can't change under its name.
-pub type Verdicts = BTreeMap<String, BTreeSet<Sign>>;
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Verdicts {
+    /// The signs of those that macros are made of.
+    pub signs: BTreeMap<String, BTreeSet<Sign>>,
+    /// The names of the crates that libraries hand on, of those that hand on macros.
+    pub exports: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Verdicts {
+    /// Adds what another reading found.
+    pub fn extend(&mut self, other: Self) {
+        self.signs.extend(other.signs);
+        self.exports.extend(other.exports);
+    }
+}
 
 /// Whether `signs` say that files are opened, or directories listed.
 pub(super) fn reads_files(signs: &BTreeSet<Sign>) -> bool {
@@ -82,22 +100,22 @@ impl Reading<'_> {
     /// The procedural macros that the unit `index` may use, itself or through what its dependencies export, and that may
     /// read more than tokens, by package.
     pub(super) fn used_macros(&self, index: usize) -> BTreeMap<String, BTreeSet<Sign>> {
-        // What a build script or a macro was compiled with can't be used by who depends on it.
-        let exports = |unit: &Unit| {
-            !matches!(
-                unit.kind,
-                UnitKind::ProcMacro | UnitKind::BuildScript | UnitKind::BuildScriptRun
-            )
-        };
         let mut macros: BTreeMap<String, BTreeSet<Sign>> = BTreeMap::new();
-        for used in self.closure(index, exports) {
-            let unit = &self.target.units[used];
-            // A library of the same workspace may export a macro as well as any other.
-            if used == index || unit.kind != UnitKind::ProcMacro {
+        let mut seen = BTreeSet::from([index]);
+        let mut open = vec![index];
+        while let Some(next) = open.pop() {
+            let used = self.named_dependencies(&self.target.units[next]);
+            let used = used.filter(|(name, used)| {
+                // A library of the same workspace may export a macro as well as any other.
+                self.leads_to_macro(*used) && (next == index || self.exports(next, name))
+            });
+            open.extend(used.map(|(_, used)| used).filter(|used| seen.insert(*used)));
+            let unit = &self.target.units[next];
+            if next == index || unit.kind != UnitKind::ProcMacro {
                 continue;
             }
-            let signs = self.macros[used].get_or_init(|| self.signs_of_macro(used));
-            if !signs.is_empty() && self.makes_use_of(index, unit) {
+            let signs = self.macros[next].get_or_init(|| self.signs_of_macro(next));
+            if self.makes_use_of(index, unit) {
                 macros
                     .entry(unit.id.package.clone())
                     .or_default()
@@ -155,6 +173,48 @@ impl Reading<'_> {
         if let Some(signs) = known.filter(|_| self.is_published(unit)) {
             return Some(signs);
         }
+        let Some(texts) = self.texts_of(unit) else {
+            return self.known.signs.get(&verdict_name(unit)).cloned();
+        };
+        let own = texts.iter().flat_map(|text| signs_of_macro(text));
+        Some(own.chain(sign_of_package(&unit.id.package)).collect())
+    }
+
+    /// Whether somebody who depends on the unit `index` could come to a macro that may read more than tokens.
+    fn leads_to_macro(&self, index: usize) -> bool {
+        let unit = &self.target.units[index];
+        *self.leads[index].get_or_init(|| match unit.kind {
+            UnitKind::ProcMacro => !self.macros[index]
+                .get_or_init(|| self.signs_of_macro(index))
+                .is_empty(),
+            UnitKind::BuildScript | UnitKind::BuildScriptRun => false,
+            _ => self
+                .dependencies(unit)
+                .any(|used| self.leads_to_macro(used)),
+        })
+    }
+
+    /// Whether the library `index` hands on the crate that it knows as `name` to who depends on it.
+    fn exports(&self, index: usize, name: &str) -> bool {
+        let unit = &self.target.units[index];
+        let found = self.exports[index].get_or_init(|| {
+            if unit.kind == UnitKind::ProcMacro {
+                return Some(BTreeSet::new());
+            }
+            let names = self.named_dependencies(unit);
+            let names = names.map(|(name, _)| name.to_owned()).collect();
+            match self.texts_of(unit) {
+                Some(texts) => Some(exported(&texts, &names)),
+                None => self.known.exports.get(&verdict_name(unit)).cloned(),
+            }
+        });
+        // Where nothing tells, it may.
+        found.as_ref().is_none_or(|names| names.contains(name))
+    }
+
+    /// The text of every source file that a library or macro is made of. `None` where one of them is not
+    /// there, or nothing tells which they are.
+    fn texts_of(&self, unit: &Unit) -> Option<Vec<String>> {
         let makefile = self.makefile(unit).unwrap_or_default();
         let mut sources: Vec<PathBuf> = prerequisites(&makefile)
             .map(|path| self.in_a_workspace(path.into()))
@@ -162,16 +222,13 @@ impl Reading<'_> {
         if !unit.origin.is_cargo_home() {
             sources.extend(self.rust_sources(unit));
         }
-        let mut signs: BTreeSet<_> = sign_of_package(&unit.id.package).into_iter().collect();
-        let mut is_read = false;
-        for source in sources {
-            let Ok(text) = fs_err::read(&source) else {
-                return self.known.get(&verdict_name(unit)).cloned();
-            };
-            is_read = true;
-            signs.extend(signs_of_macro(&String::from_utf8_lossy(&text)));
-        }
-        is_read.then_some(signs)
+        let texts = sources.iter().map(|source| {
+            let bytes = fs_err::read(source).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        });
+        texts
+            .collect::<Option<Vec<_>>>()
+            .filter(|texts| !texts.is_empty())
     }
 
     /// `path` as rustc wrote it, absolute: relative to the workspace that it belongs to.
@@ -182,11 +239,22 @@ impl Reading<'_> {
 
     /// What was found of packages that can't change, for a later reading to which their sources are not there.
     pub(super) fn verdicts(&self) -> Verdicts {
-        let units = self.target.units.iter().zip(&self.judged);
-        let of_registries = units.filter(|(unit, _)| unit.origin.is_cargo_home());
-        of_registries
-            .filter_map(|(unit, signs)| Some((verdict_name(unit), signs.get()?.clone()?)))
-            .collect()
+        let units = || {
+            let units = self.target.units.iter().enumerate();
+            units.filter(|(_, unit)| unit.origin.is_cargo_home())
+        };
+        let signs = units().filter_map(|(index, unit)| {
+            let signs = self.judged[index].get()?.clone()?;
+            Some((verdict_name(unit), signs))
+        });
+        let exports = units().filter_map(|(index, unit)| {
+            let names = self.exports[index].get()?.clone()?;
+            Some((verdict_name(unit), names))
+        });
+        Verdicts {
+            signs: signs.collect(),
+            exports: exports.collect(),
+        }
     }
 
     /// The unit `index` and all that it was compiled with, as far as the target directory has it; dependencies of a

@@ -350,6 +350,17 @@ fn a_kill_while_an_artefact_is_put_in_place_leaves_the_old_one_or_the_new() {
     assert_eq!(scene.runs(), 2);
 }
 
+#[test]
+fn what_a_call_left_that_was_killed_behind_its_last_step_goes_with_the_next() {
+    let scene = Scene::new();
+    scene.quick();
+    let left = scene.clone.join("out/.hotcrate-stage-1-1");
+    fs::create_dir(&left).unwrap();
+    scene.quick();
+    assert!(!left.exists());
+    assert_eq!(scene.runs(), 1);
+}
+
 fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
