@@ -288,6 +288,15 @@ impl World {
         self.output_of(&target)
     }
 
+    /// Waits until what is written is newer than all that was built: the clock of files stands still for milliseconds.
+    pub(super) fn wait_for_the_clock_of_files(&self) {
+        let (built, probe) = (newest(&self.target()), self.path("probe"));
+        while {
+            fs_err::write(&probe, "").expect("written");
+            newest(&probe) <= built
+        } {}
+    }
+
     /// Stores the target directory with the manifest of the sources.
     pub(super) fn save(&mut self) {
         let state = self.state.take();

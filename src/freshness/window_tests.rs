@@ -181,6 +181,7 @@ fn what_a_job_made_after_cargo_is_not_missed(#[values(Layout::V1, Layout::V2)] l
     let mut world = undeclared(layout);
     world.checkout();
     world.build();
+    world.wait_for_the_clock_of_files();
     world.write_in_job("ws/core/data/report.json", "made by tests");
     world.save();
     assert!(world.second_job().compiled.is_empty());

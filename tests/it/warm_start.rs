@@ -1,5 +1,7 @@
 //! The main promise: a new clone on a new machine compiles no dependency again.
 
+use std::path::Path;
+
 use fs_err as fs;
 use rstest::rstest;
 
@@ -15,8 +17,14 @@ fn a_second_clone_at_another_path_compiles_no_dependency_of_a_real_project(
     #[case] project: Published,
 ) {
     let sandbox = Sandbox::new();
+    // With debug information, which holds paths.
+    let hotcrate = |clone: &Path| {
+        sandbox
+            .hotcrate(clone)
+            .without_env("CARGO_PROFILE_DEV_DEBUG")
+    };
     let first = project.checkout(&sandbox, "first");
-    let cold = sandbox.hotcrate(&first).run(&BUILD).success();
+    let cold = hotcrate(&first).run(&BUILD).success();
     assert!(
         cold.build.compiled_dependencies().len() > 20,
         "this project proves nothing: {:?}",
@@ -30,7 +38,7 @@ fn a_second_clone_at_another_path_compiles_no_dependency_of_a_real_project(
     fs::rename(&first, sandbox.path("moved-away")).unwrap();
     sandbox.empty_cargo_home();
     let second = project.checkout(&sandbox, "elsewhere/second");
-    let warm = sandbox.hotcrate(&second).run(&BUILD).success().warm();
+    let warm = hotcrate(&second).run(&BUILD).success().warm();
     let report = warm.report();
     assert_eq!(report.restore("registry").outcome, "exact");
     assert_eq!(report.restore("deps").outcome, "exact");
@@ -49,11 +57,7 @@ fn a_second_clone_at_another_path_compiles_no_dependency_of_a_real_project(
     fs::remove_dir_all(&second).unwrap();
     sandbox.empty_cargo_home();
     let third = project.checkout(&sandbox, "third");
-    sandbox
-        .hotcrate(&third)
-        .run(&BUILD_OFFLINE)
-        .success()
-        .warm();
+    hotcrate(&third).run(&BUILD_OFFLINE).success().warm();
 }
 
 #[test]

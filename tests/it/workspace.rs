@@ -361,7 +361,8 @@ fn incremental_caches_are_stored_where_they_are_wanted_and_nowhere_else() {
         let hotcrate = |clone: &Path| {
             let hotcrate = sandbox
                 .hotcrate(clone)
-                .option("--shared-key", wanted.to_string());
+                .option("--shared-key", wanted.to_string())
+                .without_env("CARGO_INCREMENTAL");
             if wanted {
                 hotcrate.flag("--incremental")
             } else {

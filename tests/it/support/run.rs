@@ -137,7 +137,7 @@ impl<'a> Hotcrate<'a> {
     fn invocation(&self, subcommand: &str) -> Command {
         let mut command = self
             .sandbox
-            .command(env!("CARGO_BIN_EXE_hotcrate"), &self.directory);
+            .build(env!("CARGO_BIN_EXE_hotcrate"), &self.directory);
         command.arg(subcommand).args(&self.options);
         if let Some(store) = &self.store {
             command.arg("--store").arg(store);

@@ -132,7 +132,17 @@ impl Sandbox {
 
     /// `program` in `directory`, with the sandbox's environment and without standard input.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>, directory: &Path) -> Command {
-        let mut command = user_command(program.as_ref());
+        self.prepared(program.as_ref(), directory, &[])
+    }
+
+    /// As [`Self::command`], for what builds: without what costs time and disk and no test needs, unless it says so.
+    pub(crate) fn build(&self, program: impl AsRef<OsStr>, directory: &Path) -> Command {
+        let lean = [("CARGO_INCREMENTAL", "0"), ("CARGO_PROFILE_DEV_DEBUG", "0")];
+        self.prepared(program.as_ref(), directory, &lean)
+    }
+
+    fn prepared(&self, program: &OsStr, directory: &Path, defaults: &[(&str, &str)]) -> Command {
+        let mut command = user_command(program);
         command
             .env_clear()
             .envs(BASE.iter().map(|(name, value)| (name, value)))
@@ -142,6 +152,7 @@ impl Sandbox {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             // Whether one is on PATH differs from machine to machine: tests that use one say so.
             .env("HOTCRATE_SCCACHE", "false")
+            .envs(defaults.iter().copied())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(directory)
             .stdin(Stdio::null());
@@ -152,7 +163,7 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn cargo(&self, directory: &Path, arguments: &[&str]) -> Build {
         let output = self
-            .command("cargo", directory)
+            .build("cargo", directory)
             .args(arguments)
             .output()
             .unwrap();
