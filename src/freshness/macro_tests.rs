@@ -103,6 +103,7 @@ fn what_a_job_made_is_not_missed_after_the_next_checkout(
     world.commit("one");
     world.checkout();
     world.build();
+    world.wait_for_the_clock_of_files();
     world.write_in_job("ws/.venv/bin/python", "not tracked");
     world.write_in_job("ws/generated/coverage.json", "ignored");
     world.save();
