@@ -41,6 +41,7 @@ pub mod engine;
 pub mod entry;
 pub mod environment;
 pub mod fail_open;
+pub mod files;
 pub mod freshness;
 pub mod github;
 pub mod inventory;

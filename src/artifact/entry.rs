@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::tree::digest_of_file;
+use crate::files::digest_of_file;
 use crate::key::{Digest, KeyPart};
 
 /// The version of the facts. Entries of another version are a miss.

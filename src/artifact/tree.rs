@@ -8,16 +8,16 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
 
 use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use crate::{
     environment::Environment,
+    files::{digest_of_file, is_executable},
     key::{Digest, DigestBuilder},
     process::{Tool, ToolError},
 };
@@ -43,7 +43,6 @@ const STRICT: [&str; 9] = [
     "-c",
     "core.fsmonitor=false",
 ];
-const READ_CHUNK: usize = 128 * 1024;
 /// The mode of a submodule in the index.
 const GITLINK: &str = "160000";
 
@@ -333,30 +332,6 @@ fn content_of(path: &Path) -> Result<String, TreeError> {
         "file"
     };
     Ok(format!("{kind} {digest}"))
-}
-
-/// The SHA-256 of a file's content.
-pub(super) fn digest_of_file(path: &Path) -> io::Result<Digest> {
-    let mut file = fs_err::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; READ_CHUNK];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(Digest::from_raw(hasher.finalize().into())),
-            length => hasher.update(&chunk[..length]),
-        }
-    }
-}
-
-#[cfg(unix)]
-fn is_executable(found: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    found.permissions().mode() & 0o111 != 0
-}
-
-#[cfg(not(unix))]
-fn is_executable(_found: &std::fs::Metadata) -> bool {
-    false
 }
 
 /// Everything below each of `included`, ignored or not.

@@ -1,14 +1,11 @@
 //! `hotcrate clean`: deletes what is of no use any more of all that hotcrate keeps on this machine.
 
-use std::{
-    io::{self, Write as _},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{
-    clean::{CleanPlan, CleanRequest},
+    clean::CleanRequest,
     cli::CleanArguments,
-    commands::{STATUS_FAILURE, STATUS_SUCCESS, STATUS_USAGE, attempt},
+    commands::{STATUS_FAILURE, STATUS_SUCCESS, STATUS_USAGE, attempt, tell_plan},
     console::Console,
     engine::Cleaning,
     environment::Environment,
@@ -41,7 +38,7 @@ pub(super) fn clean(
     let done = attempt(console, "not everything was cleaned", || {
         let cleaning = Cleaning::find(&request, settings, environment, console)?;
         let plan = cleaning.plan(&request);
-        tell(&plan, arguments, settings)?;
+        tell_plan(&plan, &render_clean_plan(&plan), arguments.json, settings)?;
         if arguments.dry_run {
             return Ok(());
         }
@@ -68,19 +65,4 @@ fn age(text: &str) -> Result<Option<Duration>, humantime::DurationError> {
             age => age.map(Some),
         },
     }
-}
-
-fn tell(plan: &CleanPlan, arguments: &CleanArguments, settings: &Settings) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(plan)?;
-    if let Some(path) = &settings.report {
-        fs_err::write(path, &json)?;
-    }
-    let mut text = if arguments.json {
-        json
-    } else {
-        render_clean_plan(plan).join("\n")
-    };
-    text.push('\n');
-    let _closed_pipe = io::stdout().lock().write_all(text.as_bytes());
-    Ok(())
 }

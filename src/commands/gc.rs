@@ -1,15 +1,13 @@
 //! `hotcrate gc`: deletes entries that are of no use any more.
 
-use std::io::{self, Write as _};
-
 use crate::{
     cli::GcArguments,
-    commands::{STATUS_FAILURE, STATUS_SUCCESS, attempt, refused},
+    commands::{STATUS_FAILURE, STATUS_SUCCESS, attempt, refused, tell_plan},
     console::Console,
     deadline::Deadline,
     engine::{Holdings, is_denied},
     environment::Environment,
-    inventory::{GcPlan, GcRequest, GcScope},
+    inventory::{GcRequest, GcScope},
     report::{render_bytes, render_gc_plan},
     repository_settings::RepositorySettings,
     settings::{FailureMode, Settings},
@@ -48,7 +46,7 @@ pub(super) fn gc(
             }
             plan => plan?,
         };
-        tell(&plan, arguments, settings)?;
+        tell_plan(&plan, &render_gc_plan(&plan), arguments.json, settings)?;
         if arguments.dry_run {
             return Ok(());
         }
@@ -75,19 +73,4 @@ pub(super) fn gc(
         None if settings.failure_mode == FailureMode::Open => STATUS_SUCCESS,
         None => STATUS_FAILURE,
     }
-}
-
-fn tell(plan: &GcPlan, arguments: &GcArguments, settings: &Settings) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(plan)?;
-    if let Some(path) = &settings.report {
-        fs_err::write(path, &json)?;
-    }
-    let mut text = if arguments.json {
-        json
-    } else {
-        render_gc_plan(plan).join("\n")
-    };
-    text.push('\n');
-    let _closed_pipe = io::stdout().lock().write_all(text.as_bytes());
-    Ok(())
 }

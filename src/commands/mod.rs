@@ -19,7 +19,10 @@ mod wrap;
 
 pub use wrap::{is_wrapper, wrap};
 
-use std::path::PathBuf;
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use anyhow::Context as _;
 
@@ -184,6 +187,22 @@ fn attempt<T>(
             None
         }
     }
+}
+
+/// Tells what is going to be deleted: as `lines`, or as JSON where `as_json`, and into the report file that was asked for.
+fn tell_plan(
+    plan: &impl serde::Serialize,
+    lines: &[String],
+    as_json: bool,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(plan)?;
+    if let Some(path) = &settings.report {
+        fs_err::write(path, &json)?;
+    }
+    let text = if as_json { json } else { lines.join("\n") };
+    let _closed_pipe = writeln!(io::stdout().lock(), "{text}");
+    Ok(())
 }
 
 /// Keeps for `hotcrate doctor` what is known before the job. Nothing else needs it, so trouble is no warning.

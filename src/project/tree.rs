@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use super::paths::{physical, relative_text};
 use crate::{
     environment::Environment,
+    files::is_executable,
     key::{Digest, DigestBuilder, Fact, KeyPart, PartName},
     process::Tool,
 };
@@ -211,17 +212,6 @@ fn hash(path: &Path) -> std::io::Result<Digest> {
     }
     digest.field("executable", [u8::from(is_executable(&found))]);
     Ok(digest.finish())
-}
-
-#[cfg(unix)]
-fn is_executable(found: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    found.permissions().mode() & 0o111 != 0
-}
-
-#[cfg(not(unix))]
-fn is_executable(_found: &std::fs::Metadata) -> bool {
-    false
 }
 
 #[cfg(test)]

@@ -19,12 +19,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
-
-use sha2::{Digest as _, Sha256};
 
 use super::{
     git_source::{GitSource, git_databases},
@@ -32,6 +29,7 @@ use super::{
 };
 use crate::{
     archive::path::RelativePath,
+    files::digest_of_file,
     key::{Digest, Fact, KeyPart, PartName},
 };
 
@@ -349,18 +347,6 @@ fn index_file(name: &str) -> String {
         2 => format!("2/{name}"),
         3 => format!("3/{}/{name}", take(1)),
         _ => format!("{}/{}/{name}", take(2), take(2)),
-    }
-}
-
-fn digest_of_file(path: &Path) -> io::Result<Digest> {
-    let mut hasher = Sha256::new();
-    let mut file = fs_err::File::open(path)?;
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        match io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(Digest::from_raw(hasher.finalize().into())),
-            count => hasher.update(&buffer[..count]),
-        }
     }
 }
 

@@ -10,18 +10,17 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
-use sha2::{Digest as _, Sha256};
 
 use super::{FileKind, Unit, UnitFile, UnitId, UnitKind, scan::extension};
-use crate::key::{Digest, DigestBuilder};
-
-/// Bytes that are read at once.
-const CHUNK: usize = 256 * 1024;
+use crate::{
+    files::digest_of_file,
+    key::{Digest, DigestBuilder},
+};
 
 /// Why an interface could not be found.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +109,11 @@ fn unit_interface(directory: &Path, unit: &Unit) -> Result<Option<Digest>, Inter
     files.sort();
     let mut builder = DigestBuilder::new();
     for path in files {
-        let digest = hash_file(&path.below(directory))?;
+        let place = path.below(directory);
+        let digest = digest_of_file(&place).map_err(|source| InterfaceError {
+            path: place,
+            source,
+        })?;
         builder.field(path.file_name(), digest.as_raw());
     }
     Ok(Some(builder.finish()))
@@ -127,22 +130,4 @@ fn is_interface(kind: UnitKind, file: &UnitFile) -> bool {
             Some("so" | "dylib" | "dll") => kind == UnitKind::ProcMacro,
             _ => false,
         }
-}
-
-fn hash_file(path: &Path) -> Result<Digest, InterfaceError> {
-    let failed = |source| InterfaceError {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = fs_err::File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return Ok(Digest::from_raw(hasher.finalize().into())),
-            Ok(length) => hasher.update(&chunk[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
 }

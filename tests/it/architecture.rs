@@ -29,7 +29,7 @@ enum Layer {
 }
 
 /// Every module of `src`, by its path; the longest that fits counts.
-const LAYERS: [(&str, Layer); 42] = [
+const LAYERS: [(&str, Layer); 43] = [
     ("archive", Layer::Effects),
     ("archive::path", Layer::Words),
     ("artifact", Layer::Effects),
@@ -44,6 +44,7 @@ const LAYERS: [(&str, Layer); 42] = [
     ("entry", Layer::Pure),
     ("environment", Layer::Words),
     ("fail_open", Layer::Wiring),
+    ("files", Layer::Ground),
     ("freshness", Layer::Effects),
     ("github", Layer::Effects),
     ("inventory", Layer::Pure),
