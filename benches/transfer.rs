@@ -188,10 +188,16 @@ impl Bench {
         command
     }
 
-    /// Entries of one round are told from those of another by the name of the job.
+    /// Entries of one round are told from those of another by the name of the job. Each has a machine of its own: a save goes by
+    /// what the restore before it left there.
     fn ours(&self, verb: &str, key: &str) -> Command {
         let mut command = self.step(&self.binary);
         command
+            .env("HOME", self.directory.join("home").join(verb).join(key))
+            .env(
+                "RUNNER_TEMP",
+                self.directory.join("temporary").join(verb).join(key),
+            )
             .args([verb, "--strict", "--store=actions", "--tiers=extra"])
             .args(["--cache-directories", DATA, "--shared-key", key])
             .args(["--save-if=true", "--quiet"]);
