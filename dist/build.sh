@@ -213,7 +213,9 @@ cross_compile() {
     unset RUSTUP_TOOLCHAIN RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
     local cargo=$CARGO
     if [ "${build[0]}" = zigbuild ]; then cargo=cargo-zigbuild; fi
-    debian_rust "$cargo" "${build[@]}" -Zbuild-std=std,panic_unwind --target "$target" "$@"
+    # Without the part that reads debug information, which a stripped binary has none of.
+    build+=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind)
+    debian_rust "$cargo" "${build[@]}" --target "$target" "$@"
   )
 }
 
