@@ -26,6 +26,10 @@ use crate::key::Digest;
 /// entry is packed and sent while a job waits, so the fast ones are taken: they are still smaller than what `zstd` makes of a
 /// plain tar.
 ///
+/// Long distances for everything find the `.rmeta` that each `.rlib` holds once more, but not for nothing: of 1100 MB 247 MB
+/// instead of 264 were left, with 128 bytes looked for at every 512th place, and saving them took 3.6 s of all cores instead of
+/// 2.95 (November 2026).
+///
 /// Larger frames, with long distances: eight executables of 32 MB (259 MB) took 66 in frames of 16 MiB, 62 in 32 MiB, 48 in 48
 /// MiB, 40 in 64 MiB; but of frames larger than 48 MiB no two are compressed at once within the usual budget. Executables of
 /// 100 MB gain nothing from any of these.
