@@ -420,3 +420,64 @@ fn what_was_built_before_a_test_fails_is_kept_by_a_step_that_saves() {
     assert!(build.compiled_dependencies().is_empty(), "{}", warm.log);
     assert_eq!(warm.told("build", "SAVED"), "skipped");
 }
+
+#[test]
+fn a_job_that_needs_what_another_built_of_the_same_tree_does_not_build_it() {
+    let (sandbox, service) = (Sandbox::new(), CacheService::start());
+    let work = sandbox.path("work");
+    let work = work.display();
+    let inputs = with(
+        &sandbox,
+        &[
+            &format!("project: {work}"),
+            "artifacts: target/debug/app",
+            "artifacts-command: cargo build --locked",
+        ],
+    );
+    let job = |name: &str, needs: &str| {
+        format!(
+            "  {name}:
+    runs-on: ubuntu-latest
+    {needs}
+    steps:
+      - uses: actions/checkout@v4
+      - run: rm -rf {work} && cp -r . {work}
+      - id: hotcrate
+        uses: {HOTCRATE}
+        with:
+          {inputs}
+      - if: steps.hotcrate.outputs.artifact-hit != 'true'
+        run: cargo build --locked
+        working-directory: {work}
+      - run: |
+          echo ARTIFACT=${{{{ steps.hotcrate.outputs.artifact-hit }}}}
+          test -x target/debug/app && echo THERE=true
+        working-directory: {work}
+"
+        )
+    };
+    let jobs = job("build", "") + &job("end-to-end", "needs: build");
+    let runner = Runner::new(&sandbox, &jobs).service(&service, 2);
+    let told = |run: &Run| {
+        ["build", "end-to-end"].map(|job| {
+            assert_eq!(run.told(job, "THERE"), "true");
+            run.told(job, "ARTIFACT").to_owned()
+        })
+    };
+
+    let first = runner.push("main").success();
+    assert_eq!(told(&first), ["false", "true"], "{}", first.log);
+    let second = runner.push("main").success();
+    assert_eq!(told(&second), ["true", "true"], "{}", second.log);
+
+    let source = runner.repository.join("app/src/main.rs");
+    let text = fs_err::read_to_string(&source).unwrap();
+    fs_err::write(&source, format!("{text}// edited\n")).unwrap();
+    git(
+        &sandbox,
+        &runner.repository,
+        &["commit", "--quiet", "--all", "--message", "an edit"],
+    );
+    let edited = runner.push("main").success();
+    assert_eq!(told(&edited), ["false", "true"], "{}", edited.log);
+}
