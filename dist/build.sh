@@ -177,6 +177,38 @@ install_zig() {
     --target "$python" --requirement "$tools/wheels"
 }
 
+# What hotcrate calls of macOS's frameworks, for the certificates in a keychain.
+core_foundation='_CFArrayCreate _CFArrayGetCount _CFArrayGetValueAtIndex _CFDataGetBytePtr _CFDataGetLength
+  _CFDictionaryGetValueIfPresent _CFEqual _CFNumberGetValue _CFRelease _CFRetain _CFStringCreateWithBytesNoCopy _CFStringGetBytes
+  _CFStringGetCStringPtr _CFStringGetLength _kCFAllocatorDefault _kCFAllocatorNull _kCFTypeArrayCallBacks'
+security='_SecCertificateCopyData _SecCopyErrorMessageString _SecTrustSettingsCopyCertificates _SecTrustSettingsCopyTrustSettings'
+
+# framework NAME SYMBOL...: a stand-in for a framework of macOS, of which a linker needs no more than the names in it. zig brings
+# none. Apple's own SDK may not be given away.
+framework() {
+  local name=$1 directory=$tools/apple-sdk/System/Library/Frameworks/$1.framework symbols
+  shift
+  symbols=$(printf ', %s' "$@")
+  mkdir -p "$directory"
+  cat >"$directory/$name.tbd" <<TBD
+--- !tapi-tbd
+tbd-version: 4
+targets: [ x86_64-macos, arm64-macos ]
+install-name: '/System/Library/Frameworks/$name.framework/Versions/A/$name'
+exports:
+  - targets: [ x86_64-macos, arm64-macos ]
+    symbols: [ ${symbols#, } ]
+...
+TBD
+}
+
+install_frameworks() {
+  # shellcheck disable=SC2086 # one symbol a word
+  framework CoreFoundation $core_foundation
+  # shellcheck disable=SC2086 # one symbol a word
+  framework Security $security
+}
+
 install_cross_compiler() {
   if [ "$(uname -s -m)" != 'Linux x86_64' ] || ! grep -q '^VERSION_CODENAME=bookworm$' /etc/os-release; then
     die "the toolchain on PATH has no standard library for this target: try 'rustup target add $1'." \
@@ -189,17 +221,21 @@ install_cross_compiler() {
   mkdir -p "$tools"
   install_debian_packages
   install_zig
+  install_frameworks
 }
 
 # cross_compile TARGET CARGO-OPTIONS...
 cross_compile() {
-  local target=$1 usr=$tools/debian/usr flags=$RUSTFLAGS build=(zigbuild)
+  local target=$1 usr=$tools/debian/usr flags=$RUSTFLAGS build=(zigbuild) sdk=''
   shift
   case $target in
     # Debian's rustc comes without musl's start files: zig brings them.
     *-linux-musl) flags+=" -Clink-self-contained=no -Ctarget-feature=+crt-static -Crelocation-model=static" ;;
     # Stripping on behalf of rustc needs a tool that Debian does not package; the linker can do it.
-    *-apple-darwin) flags+=" -Cstrip=none -Clink-arg=-s" ;;
+    *-apple-darwin)
+      flags+=" -Cstrip=none -Clink-arg=-s"
+      sdk=$tools/apple-sdk
+      ;;
     # zig's own mingw lacks what rustc asks for.
     *-windows-gnu) build=(build) ;;
   esac
@@ -208,6 +244,7 @@ cross_compile() {
     export CARGO=$usr/bin/cargo RUSTC=$usr/bin/rustc RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags PYTHONPATH=$tools/python
     export ZIG_GLOBAL_CACHE_DIR=$tools/zig-cache CARGO_ZIGBUILD_CACHE_DIR=$tools/zigbuild-cache
     export CARGO_ZIGBUILD_ZIG_PATH=$tools/python/ziglang/zig
+    if [ -n "$sdk" ]; then export SDKROOT=$sdk; fi
     export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
     # rustup's proxies and settings must not choose another toolchain.
     unset RUSTUP_TOOLCHAIN RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
