@@ -31,7 +31,7 @@ targets=(
 # Parts of the cross-compiler. The wheels are pinned by digest in install_zig.
 zig_version=0.17.0
 zigbuild_version=0.24.0
-debian_packages=(rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-posix)
+debian_packages=(rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-posix llvm-14)
 # What a binary may weigh, in bytes: it is part of every checkout of the action.
 most_bytes=$((8 << 20))
 
@@ -231,9 +231,9 @@ cross_compile() {
   case $target in
     # Debian's rustc comes without musl's start files: zig brings them.
     *-linux-musl) flags+=" -Clink-self-contained=no -Ctarget-feature=+crt-static -Crelocation-model=static" ;;
-    # Stripping on behalf of rustc needs a tool that Debian does not package; the linker can do it.
+    # Stripping on behalf of rustc needs a tool that Debian does not package.
     *-apple-darwin)
-      flags+=" -Cstrip=none -Clink-arg=-s"
+      flags+=" -Cstrip=none"
       sdk=$tools/apple-sdk
       ;;
     # zig's own mingw lacks what rustc asks for.
@@ -254,6 +254,16 @@ cross_compile() {
     build+=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind)
     debian_rust "$cargo" "${build[@]}" --target "$target" "$@"
   )
+  case $target in *-apple-darwin) strip_symbols "$target_directory/$target/dist/hotcrate" ;; esac
+}
+
+# strip_symbols BINARY: takes the symbols out of a binary for macOS, which zig leaves there, and signs it again, by nobody: LLVM does
+# both from version 14 on.
+strip_symbols() {
+  local strip=usr/lib/llvm-14/bin/llvm-strip
+  # Where it is installed, nothing was fetched.
+  if [ -x "$tools/debian/$strip" ]; then strip=$tools/debian/$strip; else strip=/$strip; fi
+  debian_rust "$strip" "$1"
 }
 
 # has_standard_library TARGET: whether the toolchain on PATH can build for TARGET.
