@@ -222,7 +222,17 @@ fn add_generated(tokens: TokenStream, ranges: &mut Vec<Range<usize>>) {
 
 /// The signs in the text of a source file of a macro, or of a library that one is compiled with.
 pub fn signs_of_macro(source: &str) -> BTreeSet<Sign> {
-    let source = &without_generated(&without_comments(source));
+    let source = without_comments(source);
+    let signs = signs_of_text(&source);
+    // Most have none, and need not be taken apart.
+    if signs.is_empty() {
+        signs
+    } else {
+        signs_of_text(&without_generated(&source))
+    }
+}
+
+fn signs_of_text(source: &str) -> BTreeSet<Sign> {
     let mut signs = BTreeSet::new();
     let lists = [
         (LISTS_TEXT, Sign::Lists as fn(String) -> Sign),

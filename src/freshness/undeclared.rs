@@ -101,20 +101,16 @@ impl Reading<'_> {
     /// read more than tokens, by package.
     pub(super) fn used_macros(&self, index: usize) -> BTreeMap<String, BTreeSet<Sign>> {
         let mut macros: BTreeMap<String, BTreeSet<Sign>> = BTreeMap::new();
-        let mut seen = BTreeSet::from([index]);
-        let mut open = vec![index];
-        while let Some(next) = open.pop() {
-            let used = self.named_dependencies(&self.target.units[next]);
-            let used = used.filter(|(name, used)| {
-                // A library of the same workspace may export a macro as well as any other.
-                self.leads_to_macro(*used) && (next == index || self.exports(next, name))
-            });
-            open.extend(used.map(|(_, used)| used).filter(|used| seen.insert(*used)));
-            let unit = &self.target.units[next];
-            if next == index || unit.kind != UnitKind::ProcMacro {
+        // A library of the same workspace may export a macro as well as any other.
+        let can_be_called = |user: usize, name: &str, used: usize| {
+            self.leads_to_macro(used) && (user == index || self.exports(user, name))
+        };
+        for used in self.reached(index, can_be_called) {
+            let unit = &self.target.units[used];
+            if used == index || unit.kind != UnitKind::ProcMacro {
                 continue;
             }
-            let signs = self.macros[next].get_or_init(|| self.signs_of_macro(next));
+            let signs = self.macros[used].get_or_init(|| self.signs_of_macro(used));
             if self.makes_use_of(index, unit) {
                 macros
                     .entry(unit.id.package.clone())
@@ -261,14 +257,23 @@ impl Reading<'_> {
     /// unit other than `index` only if it `leads_on`. What is not there was replaced, and Cargo compiles the dependents
     /// of that again.
     fn closure(&self, index: usize, leads_on: impl Fn(&Unit) -> bool) -> BTreeSet<usize> {
+        self.reached(index, |user, _, _| {
+            user == index || leads_on(&self.target.units[user])
+        })
+    }
+
+    /// The unit `index` and what can be come to from it: from a unit to one that it knows by a name where it `follows`.
+    fn reached(
+        &self,
+        index: usize,
+        follows: impl Fn(usize, &str, usize) -> bool,
+    ) -> BTreeSet<usize> {
         let mut seen = BTreeSet::from([index]);
         let mut open = vec![index];
-        while let Some(next) = open.pop() {
-            let unit = &self.target.units[next];
-            if next != index && !leads_on(unit) {
-                continue;
-            }
-            open.extend(self.dependencies(unit).filter(|used| seen.insert(*used)));
+        while let Some(user) = open.pop() {
+            let used = self.named_dependencies(&self.target.units[user]);
+            let used = used.filter(|(name, used)| follows(user, name, *used));
+            open.extend(used.map(|(_, used)| used).filter(|used| seen.insert(*used)));
         }
         seen
     }
