@@ -4,7 +4,7 @@
 //! build made, verified, or nothing is. Trouble with either leaves the command to run as if there were no store.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
@@ -188,14 +188,22 @@ impl<'run> Artifacts<'run> {
         {
             return Ok(false);
         }
+        let destinations = self.destinations();
         // One that was killed behind its last rename left nothing to do but this.
-        for parent in self.destinations().iter().filter_map(|path| path.parent()) {
-            place::remove_stale(parent)?;
+        let parents: BTreeSet<_> = destinations
+            .iter()
+            .filter_map(|path| path.parent())
+            .collect();
+        for parent in parents {
+            if let Err(error) = place::remove_stale(parent) {
+                let detail = format!("stale staging stays: {error}");
+                self.console.detail(&detail);
+            }
         }
         let missing: BTreeMap<_, _> = facts
             .paths
             .iter()
-            .zip(self.destinations())
+            .zip(destinations)
             .enumerate()
             .filter(|(_, (stored, path))| {
                 stored.sha256.is_none() || stored.sha256 != path_digest(path)
