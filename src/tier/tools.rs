@@ -244,9 +244,7 @@ fn is_name_of_rustup(name: &str) -> bool {
 
 #[cfg(unix)]
 fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & 0o111 != 0)
+    fs::metadata(path).is_ok_and(|facts| crate::files::is_executable(&facts))
 }
 
 #[cfg(not(unix))]
