@@ -1,5 +1,7 @@
 //! The action in workflows, run by `act`: what a user of GitHub gets by the one-line step.
 
+use std::path::Display;
+
 use crate::support::{
     CacheService, HOTCRATE, Run, Runner, Sandbox, git,
     github::{Cache, FakeGitHub},
@@ -42,6 +44,22 @@ fn job(sandbox: &Sandbox, inputs: &[&str]) -> String {
     )
 }
 
+/// How a job begins that has `header` for its name and what it needs: the project is put to `work`, and the action takes
+/// `inputs`.
+fn begin(header: &str, work: &Display<'_>, inputs: &str) -> String {
+    format!(
+        "  {header}
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: rm -rf {work} && cp -r . {work}
+      - id: hotcrate
+        uses: {HOTCRATE}
+        with:
+          {inputs}"
+    )
+}
+
 /// The project is built at a path of its own: where act puts a checkout is another place each time, and on GitHub it is
 /// not.
 #[test]
@@ -50,16 +68,9 @@ fn a_second_run_on_main_compiles_nothing() {
     let work = sandbox.path("work");
     let work = work.display();
     let inputs = with(&sandbox, &[&format!("project: {work}")]);
+    let begun = begin("build:", &work, &inputs);
     let jobs = format!(
-        "  build:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v4
-      - run: rm -rf {work} && cp -r . {work}
-      - id: hotcrate
-        uses: {HOTCRATE}
-        with:
-          {inputs}
+        "{begun}
       - run: |
           echo HIT=${{{{ steps.hotcrate.outputs.cache-hit }}}}
           echo WORKSPACE=${{{{ steps.hotcrate.outputs.workspace-outcome }}}}
@@ -434,18 +445,10 @@ fn a_job_that_needs_what_another_built_of_the_same_tree_does_not_build_it() {
             "artifacts-command: cargo build --locked",
         ],
     );
-    let job = |name: &str, needs: &str| {
+    let job = |header: &str| {
+        let begun = begin(header, &work, &inputs);
         format!(
-            "  {name}:
-    runs-on: ubuntu-latest
-    {needs}
-    steps:
-      - uses: actions/checkout@v4
-      - run: rm -rf {work} && cp -r . {work}
-      - id: hotcrate
-        uses: {HOTCRATE}
-        with:
-          {inputs}
+            "{begun}
       - if: steps.hotcrate.outputs.artifact-hit != 'true'
         run: cargo build --locked
         working-directory: {work}
@@ -456,7 +459,7 @@ fn a_job_that_needs_what_another_built_of_the_same_tree_does_not_build_it() {
 "
         )
     };
-    let jobs = job("build", "") + &job("end-to-end", "needs: build");
+    let jobs = job("build:") + &job("end-to-end:\n    needs: build");
     let runner = Runner::new(&sandbox, &jobs).service(&service, 2);
     let told = |run: &Run| {
         ["build", "end-to-end"].map(|job| {
