@@ -263,6 +263,7 @@ strip_symbols() {
   local strip=usr/lib/llvm-14/bin/llvm-strip
   # Where it is installed, nothing was fetched.
   if [ -x "$tools/debian/$strip" ]; then strip=$tools/debian/$strip; else strip=/$strip; fi
+  if [ ! -x "$strip" ]; then die "there is no $strip: without $tools/debian it is fetched"; fi
   debian_rust "$strip" "$1"
 }
 
