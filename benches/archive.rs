@@ -154,13 +154,12 @@ impl RangedSource for FileSource {
         self.total
     }
 
-    fn read_range(&self, offset: u64, length: usize) -> Result<Vec<u8>, StreamError> {
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), StreamError> {
         use std::io::{Read as _, Seek as _, SeekFrom};
         let mut file = self.file.lock().map_err(|_| "another thread panicked")?;
         file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::with_capacity(length);
-        (&mut *file).take(length as u64).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        file.read_exact(bytes)?;
+        Ok(())
     }
 }
 

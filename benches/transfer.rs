@@ -4,7 +4,7 @@
 //! Both sides move the same directory through the same service on this machine, as processes of their own and in turns;
 //! medians are compared. Ours is the program itself, as a step of a workflow has it: `--binary` names the one that is shipped
 //! (`dist/bin/<target>/hotcrate`), and without it this build's is taken. The directory is one of its tier `extra`, so both pack
-//! it as it is. The service is the fake of the tests, in this process. npm's `@actions/cache` is taken from
+//! it as it is, from and into workspaces that are nobody else's: the projects among them are the smallest of the tests. The service is the fake of the tests, in this process. npm's `@actions/cache` is taken from
 //! `<target>/tools/interop`, where `tests/run` installs it. Without `--tree`, the tree of the benchmark `archive` is used.
 //!
 //! The last row is a whole job of which nothing is stored: both halves of the action's step, as the runner starts them.
@@ -31,6 +31,8 @@ const MAIN: &str = "refs/heads/main";
 const DATA: &str = "data";
 /// The files that a step writes to for the runner.
 const STEP_FILES: [&str; 4] = ["OUTPUT", "STATE", "ENV", "STEP_SUMMARY"];
+/// More than a run takes, page cache included.
+const TOUCHED_BYTES: usize = 3 << 30;
 /// Between two looks at the memory of a process.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -91,6 +93,9 @@ const ROWS: [&str; 5] = [
     "nothing is found",
 ];
 
+/// What makes the command of one side: of a verb, a key and a workspace.
+type Verb = fn(&Bench, &str, &str, &Path) -> Command;
+
 struct Bench {
     directory: PathBuf,
     tree: PathBuf,
@@ -111,15 +116,17 @@ impl Bench {
         if directory.exists() {
             fs_err::remove_dir_all(directory)?;
         }
-        for name in ["temporary", "home", "cargo-home", "action/dist/bin"] {
+        for name in [
+            "temporary",
+            "home",
+            "cargo-home",
+            "workspaces",
+            "action/dist/bin",
+        ] {
             fs_err::create_dir_all(directory.join(name))?;
         }
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        // The smallest project of the tests, and the launcher with the binary beside it.
-        copy(
-            &root.join("tests/fixtures/small"),
-            &directory.join("workspace"),
-        )?;
+        // The launcher with the binary beside it.
         let action = directory.join("action/dist");
         for name in ["launcher.cjs", "main.cjs", "post.cjs"] {
             fs_err::copy(root.join("dist").join(name), action.join(name))?;
@@ -142,28 +149,27 @@ impl Bench {
     }
 
     fn compare(&self, rounds: usize) -> anyhow::Result<()> {
-        let data = self.directory.join("workspace").join(DATA);
         let mut runs = vec![Vec::new(); ROWS.len()];
         let mut sizes = [0, 0];
         for round in 0..rounds {
             let key = format!("round-{round}");
-            copy(&self.tree, &data)?;
-            runs[0].push(measure(&mut self.theirs("save", &key))?);
-            runs[1].push(measure(&mut self.ours("save", &key))?);
-            for (row, mut restore) in [
-                (2, self.theirs("restore", &key)),
-                (3, self.ours("restore", &key)),
-            ] {
-                fs_err::remove_dir_all(&data)?;
-                runs[row].push(measure(&mut restore)?);
+            let workspace = self.workspace(&format!("{key}-save"))?;
+            copy(&self.tree, &workspace.join(DATA))?;
+            runs[0].push(measure(&mut self.theirs("save", &key, &workspace))?);
+            runs[1].push(measure(&mut self.ours("save", &key, &workspace))?);
+            for (row, command) in [(2, Self::theirs as Verb), (3, Self::ours)] {
+                let workspace = self.workspace(&format!("{key}-restore-{row}"))?;
+                runs[row].push(measure(&mut command(self, "restore", &key, &workspace))?);
                 ensure!(
-                    weigh(&data)? == self.tree_bytes,
+                    weigh(&workspace.join(DATA))? == self.tree_bytes,
                     "{} did not bring everything",
                     ROWS[row]
                 );
+                empty_files(&workspace)?;
             }
-            fs_err::remove_dir_all(&data)?;
-            runs[4].push(self.nothing_found()?);
+            empty_files(&workspace)?;
+            let workspace = self.workspace(&format!("{key}-nothing"))?;
+            runs[4].push(self.nothing_found(&workspace)?);
             let newest = self.service.entries().into_iter().rev().take(2);
             for (size, entry) in sizes.iter_mut().rev().zip(newest) {
                 *size = entry.size.unwrap_or(0);
@@ -176,8 +182,17 @@ impl Bench {
         Ok(())
     }
 
-    fn theirs(&self, verb: &str, key: &str) -> Command {
-        let mut command = self.step("node");
+    /// A workspace of its own for each run: on a file system from which a tree was deleted a moment ago, ext4 looks in vain
+    /// for numbers of files that it may use again (`recently_deleted`), which no runner has to wait for.
+    fn workspace(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let workspace = self.directory.join("workspaces").join(name);
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/small");
+        copy(&fixture, &workspace)?;
+        Ok(workspace)
+    }
+
+    fn theirs(&self, verb: &str, key: &str, workspace: &Path) -> Command {
+        let mut command = self.step("node", workspace);
         command
             .arg(concat!(
                 env!("CARGO_MANIFEST_DIR"),
@@ -190,8 +205,8 @@ impl Bench {
 
     /// Entries of one round are told from those of another by the name of the job. Each has a machine of its own: a save goes by
     /// what the restore before it left there.
-    fn ours(&self, verb: &str, key: &str) -> Command {
-        let mut command = self.step(&self.binary);
+    fn ours(&self, verb: &str, key: &str, workspace: &Path) -> Command {
+        let mut command = self.step(&self.binary, workspace);
         command
             .env("HOME", self.directory.join("home").join(verb).join(key))
             .env(
@@ -205,9 +220,9 @@ impl Bench {
     }
 
     /// Both halves of a step, in a job that finds nothing and builds nothing.
-    fn nothing_found(&self) -> anyhow::Result<Run> {
+    fn nothing_found(&self, workspace: &Path) -> anyhow::Result<Run> {
         let half = |name: &str| {
-            let mut command = self.step("node");
+            let mut command = self.step("node", workspace);
             command
                 .arg(self.directory.join("action/dist").join(name))
                 .env("INPUT_SHARED-KEY", "nobody")
@@ -235,18 +250,17 @@ impl Bench {
     }
 
     /// A program in the workspace with what a runner sets.
-    fn step(&self, program: impl Into<OsString>) -> Command {
+    fn step(&self, program: impl Into<OsString>, workspace: &Path) -> Command {
         let mut command = user_command(&program.into());
-        let workspace = self.directory.join("workspace");
         command
-            .current_dir(&workspace)
+            .current_dir(workspace)
             .envs(self.service.variables(2, &token(&[(MAIN, 3)])))
             .env("GITHUB_SERVER_URL", "https://github.com")
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_EVENT_NAME", "pull_request")
             .env("GITHUB_EVENT_PATH", self.directory.join("event.json"))
             .env("GITHUB_REF", "refs/pull/1/merge")
-            .env("GITHUB_WORKSPACE", &workspace)
+            .env("GITHUB_WORKSPACE", workspace)
             .env("RUNNER_TEMP", self.directory.join("temporary"))
             .env("HOME", self.directory.join("home"))
             .env("CARGO_HOME", self.directory.join("cargo-home"));
@@ -272,9 +286,22 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command with the disk quiet.
+/// Takes the content out of all files below `directory`. They stay, for the next run to find no numbers of deleted files.
+fn empty_files(directory: &Path) -> anyhow::Result<()> {
+    for entry in walkdir::WalkDir::new(directory) {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            fs_err::File::create(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command with the disk quiet, and with memory that this machine has: to a virtual one, its host gives each page when it is
+/// first touched, which takes longer than what is measured, and takes it back when it lies idle.
 fn measure(command: &mut Command) -> anyhow::Result<Run> {
     let _quiet = user_command("sync".as_ref()).status();
+    drop(std::hint::black_box(vec![1_u8; TOUCHED_BYTES]));
     let cpu_before = cpu_of_children();
     let start = Instant::now();
     let mut child = command

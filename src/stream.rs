@@ -17,10 +17,30 @@ pub trait RangedSource: Send + Sync {
     /// Size of the whole entry in bytes.
     fn total(&self) -> u64;
 
-    /// Reads exactly `length` bytes that start `offset` bytes into the entry.
+    /// Fills `bytes` with those that start `offset` bytes into the entry.
     ///
-    /// A range that reaches past the end is an error, never a short answer.
-    fn read_range(&self, offset: u64, length: usize) -> Result<Vec<u8>, StreamError>;
+    /// A range that reaches past the end is an error, never a short answer. What is in `bytes` after an error is of no use.
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), StreamError>;
+
+    /// Reads `length` bytes like [`RangedSource::read_exact_at`] does, into memory of their own, which is not taken for a
+    /// range that reaches past the end.
+    fn read_range(&self, offset: u64, length: usize) -> Result<Vec<u8>, StreamError> {
+        check_range(self.total(), offset, length)?;
+        let mut bytes = vec![0; length];
+        self.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+}
+
+/// Fails if `length` bytes that start `offset` bytes into an entry of `total` bytes reach past its end.
+pub fn check_range(total: u64, offset: u64, length: usize) -> std::io::Result<()> {
+    let end = u64::try_from(length)
+        .ok()
+        .and_then(|length| offset.checked_add(length));
+    if end.is_none_or(|end| end > total) {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
 }
 
 /// Takes the bytes of a new entry in order.

@@ -1,9 +1,12 @@
 //! One bound on the memory of all transfers of a process.
 //!
 //! Invariant: the bytes handed out never exceed the limit, but for a single request that is larger than the limit
-//! itself, which is served when nothing else is out, and for what is overdrawn: until that is given back, all
-//! requests wait. A request never fails. Requests are served in the order in which they came, so that a large one is
+//! itself, which is served when nothing else is out, and for what is overdrawn: until that is given back, requests
+//! wait. A request never fails. Requests are served in the order in which they came, so that a large one is
 //! not passed over for ever.
+//!
+//! What buffers were given back is kept for whoever needs such next, as long as nobody needs the bytes otherwise: fresh memory
+//! costs more than it takes to fill it from a socket.
 //!
 //! Who takes everything that a piece of work needs in one request, and waits for nothing but other work of which
 //! the same holds, can't be part of a deadlock.
@@ -24,6 +27,33 @@ struct State {
     used: u64,
     next_ticket: u64,
     now_served: u64,
+    /// Buffers that nobody uses. With them, what is out never exceeds the limit either.
+    idle: Vec<Vec<u8>>,
+}
+
+impl State {
+    /// The smallest idle buffer of at least `length` bytes.
+    fn pick(&mut self, length: usize) -> Option<Vec<u8>> {
+        let (number, _) = (self.idle.iter().enumerate())
+            .filter(|(_, buffer)| length > 0 && buffer.len() >= length)
+            .min_by_key(|(_, buffer)| buffer.len())?;
+        Some(self.idle.swap_remove(number))
+    }
+
+    /// Takes idle buffers out until all that is out and idle is within `limit`.
+    fn trim(&mut self, limit: u64) -> Vec<Vec<u8>> {
+        let mut surplus = Vec::new();
+        let total = |state: &Self| {
+            let idle: usize = state.idle.iter().map(Vec::len).sum();
+            state.used + idle as u64
+        };
+        while total(self) > limit
+            && let Some(buffer) = self.idle.pop()
+        {
+            surplus.push(buffer);
+        }
+        surplus
+    }
 }
 
 /// Bytes taken from a [`ByteBudget`]; dropping gives them back.
@@ -53,6 +83,13 @@ impl ByteBudget {
 
     /// Waits until `bytes` are free and takes them.
     pub fn take(&self, bytes: u64) -> Allowance<'_> {
+        self.take_with_buffer(bytes, 0).0
+    }
+
+    /// Waits until `bytes` and a buffer of `length` bytes are free, and takes them. The buffer may be longer, and holds
+    /// anything; [`Allowance::give_back_with`] gives back both.
+    pub fn take_with_buffer(&self, bytes: u64, length: usize) -> (Allowance<'_>, Vec<u8>) {
+        let mut bytes = bytes + length as u64;
         let mut state = self.lock();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
@@ -62,13 +99,21 @@ impl ByteBudget {
                 state.now_served != ticket || (state.used > 0 && state.used + bytes > self.limit)
             })
             .unwrap_or_else(PoisonError::into_inner);
+        let buffer = state.pick(length);
+        // A longer one is overdrawn.
+        bytes += buffer.as_ref().map_or(0, |buffer| buffer.len() - length) as u64;
         state.used += bytes;
         state.now_served += 1;
+        let surplus = state.trim(self.limit);
+        drop(state);
         self.changed.notify_all();
-        Allowance {
+        // Not while others wait for the lock.
+        drop(surplus);
+        let allowance = Allowance {
             budget: self,
             bytes,
-        }
+        };
+        (allowance, buffer.unwrap_or_else(|| vec![0; length]))
     }
 
     fn give_back(&self, bytes: u64) {
@@ -87,6 +132,15 @@ impl Allowance<'_> {
     pub fn overdraw(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.budget.lock().used += bytes;
+    }
+
+    /// Gives everything back, and `buffer` with it.
+    pub fn give_back_with(self, buffer: Vec<u8>) {
+        // Before the bytes are free: they are its own, among others.
+        if !buffer.is_empty() {
+            self.budget.lock().idle.push(buffer);
+        }
+        drop(self);
     }
 
     /// Gives back all but `bytes`; nothing happens if it is no more than that already.
@@ -141,6 +195,32 @@ mod tests {
         assert_eq!(budget.lock().used, 13);
         drop(first);
         let _all = budget.take(10);
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_until_its_bytes_are_needed_otherwise() {
+        let budget = ByteBudget::new(10);
+        let (memory, mut buffer) = budget.take_with_buffer(2, 5);
+        assert_eq!((memory.bytes, buffer.len()), (7, 5));
+        buffer.fill(1);
+        memory.give_back_with(buffer);
+        let (memory, buffer) = budget.take_with_buffer(2, 4);
+        assert_eq!((memory.bytes, buffer.as_slice()), (7, &[1; 5][..]));
+        memory.give_back_with(buffer);
+        let (memory, longer) = budget.take_with_buffer(0, 6);
+        assert_eq!(longer, [0; 6]);
+        drop(memory);
+        assert_eq!(budget.lock().idle, [[0_u8; 0]; 0]);
+    }
+
+    #[test]
+    fn the_smallest_buffer_that_is_long_enough_is_used_again() {
+        let budget = ByteBudget::new(20);
+        let taken = [3, 9, 6].map(|length| budget.take_with_buffer(0, length));
+        for (memory, buffer) in taken {
+            memory.give_back_with(buffer);
+        }
+        assert_eq!(budget.take_with_buffer(0, 4).1.len(), 6);
     }
 
     #[test]

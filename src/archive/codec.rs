@@ -5,7 +5,7 @@ use std::io::{self, Cursor};
 use zstd::{
     bulk::Compressor,
     zstd_safe::{
-        CParameter, DCtx, InBuffer, OutBuffer, ResetDirective, compress_bound,
+        CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, compress_bound,
         get_frame_content_size,
     },
 };
@@ -187,14 +187,15 @@ pub(super) fn unpack_small(packed: &[u8], raw_length: usize) -> Option<Vec<u8>> 
 
 /// Decompresses frames, one after the other, with one context.
 ///
-/// A frame is handed on in pieces that are still in the processor's cache when they are written: that is faster
-/// than whole frames at once by more than the copying costs.
+/// A frame is decompressed block by block into memory that holds the whole of it, and handed on in pieces that are still
+/// in the processor's cache when they are written: that is faster than whole frames at once, and than a window of zstd's
+/// own, of which everything would be copied once more.
 pub(super) struct Unpacker {
     context: DCtx<'static>,
-    piece: Vec<u8>,
+    raw: Vec<u8>,
 }
 
-/// How much is handed on at once, in bytes.
+/// How much is handed on at once, in bytes, but at the end of a frame: two blocks of zstd's.
 const PIECE: usize = 256 << 10;
 
 /// Why [`Unpacker::unpack`] stopped.
@@ -210,7 +211,7 @@ impl Unpacker {
     pub(super) fn new() -> Self {
         Self {
             context: DCtx::create(),
-            piece: Vec::with_capacity(PIECE),
+            raw: Vec::new(),
         }
     }
 
@@ -220,41 +221,58 @@ impl Unpacker {
     pub(super) fn unpack<E>(
         &mut self,
         packed: &[u8],
-        raw_length: u64,
+        raw_length: usize,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), UnpackFailure<E>> {
-        if !matches!(get_frame_content_size(packed), Ok(Some(length)) if length == raw_length) {
+        if !matches!(get_frame_content_size(packed), Ok(Some(length)) if length == raw_length as u64)
+        {
             return Err(UnpackFailure::Frame);
         }
         let broken = |_| UnpackFailure::Frame;
-        self.context
-            .reset(ResetDirective::SessionOnly)
-            .map_err(broken)?;
+        let mut wanted = self.begin(raw_length).map_err(broken)?;
         let mut input = InBuffer::around(packed);
-        let mut rest = raw_length;
+        let mut taken = 0;
         loop {
-            self.piece.clear();
-            let mut output = OutBuffer::around(&mut self.piece);
-            let missing = self
+            let (from, filled) = (input.pos(), self.raw.len());
+            // No more than zstd asks for: of that, it copies nothing aside.
+            let until = packed.len().min(from + wanted);
+            input = InBuffer::around(&packed[..until]);
+            input.set_pos(from);
+            let mut output = OutBuffer::around_pos(&mut self.raw, filled);
+            wanted = self
                 .context
                 .decompress_stream(&mut output, &mut input)
                 .map_err(broken)?;
-            let piece = output.as_slice();
-            rest = rest
-                .checked_sub(piece.len() as u64)
-                .ok_or(UnpackFailure::Frame)?;
-            if !piece.is_empty() {
-                take(piece).map_err(UnpackFailure::Taker)?;
-            }
-            let at_end = input.pos() == packed.len();
-            match missing {
-                0 if at_end && rest == 0 => return Ok(()),
+            let is_over = wanted == 0;
+            if is_over && (input.pos(), self.raw.len()) != (packed.len(), raw_length) {
                 // Another frame behind the first, or one that stops early.
-                0 => return Err(UnpackFailure::Frame),
-                _ if at_end && piece.is_empty() => return Err(UnpackFailure::Frame),
-                _ => {}
+                return Err(UnpackFailure::Frame);
+            }
+            if is_over || self.raw.len() - taken >= PIECE {
+                take(&self.raw[taken..]).map_err(UnpackFailure::Taker)?;
+                taken = self.raw.len();
+            }
+            if is_over {
+                return Ok(());
+            }
+            if (input.pos(), self.raw.len()) == (from, filled) {
+                // It is cut short.
+                return Err(UnpackFailure::Frame);
             }
         }
+    }
+
+    /// Gets ready for a frame of `raw_length` bytes; returns how many bytes zstd wants to see of it first.
+    fn begin(&mut self, raw_length: usize) -> Result<usize, usize> {
+        self.raw.clear();
+        // Not grown: nothing in it is worth being copied.
+        if self.raw.capacity() < raw_length {
+            self.raw = Vec::with_capacity(raw_length);
+        }
+        self.context.reset(ResetDirective::SessionOnly)?;
+        self.context
+            .set_parameter(DParameter::StableOutBuffer(true))?;
+        self.context.init()
     }
 }
 
@@ -264,7 +282,7 @@ mod tests {
 
     use super::*;
 
-    fn unpacked(packed: &[u8], raw_length: u64) -> Result<Vec<u8>, UnpackFailure<Infallible>> {
+    fn unpacked(packed: &[u8], raw_length: usize) -> Result<Vec<u8>, UnpackFailure<Infallible>> {
         let mut raw = Vec::new();
         let take = |piece: &[u8]| {
             raw.extend_from_slice(piece);
@@ -286,7 +304,7 @@ mod tests {
             let (bytes, entry) = packer.pack(&raw, compression, |_| ()).unwrap();
             let frame = &bytes[FRAME_HEADER_LEN..];
             assert_eq!(entry.digest, Digest::of_bytes(frame));
-            assert!(unpacked(frame, raw.len() as u64).unwrap() == raw);
+            assert!(unpacked(frame, raw.len()).unwrap() == raw);
         }
     }
 
@@ -303,7 +321,7 @@ mod tests {
         let expected = expected_packed(noise.len(), Compression::LongWindow);
         assert!(expected < bytes.len() && bytes.len() <= expected + overdrawn);
         let frame = &bytes[FRAME_HEADER_LEN..];
-        assert!(unpacked(frame, noise.len() as u64).unwrap() == noise);
+        assert!(unpacked(frame, noise.len()).unwrap() == noise);
     }
 
     #[test]

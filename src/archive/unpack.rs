@@ -8,7 +8,6 @@
 //! through a link, as there is none yet.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     ops::Range,
     path::PathBuf,
@@ -32,7 +31,7 @@ use super::{
 };
 use crate::{
     key::Digest,
-    stream::{Progress, RangedSource},
+    stream::{Progress, RangedSource, StreamError},
 };
 
 /// How many ranges are fetched at once: one connection does not fill a line to the cache service.
@@ -119,6 +118,7 @@ fn transfer(
         progress,
         workbenches: Workbenches::new(options.threads.max(1)),
         cut_files: CutFiles::new(plan),
+        order: spread(plan.ranges.len(), options.threads.max(1)).collect(),
         next: AtomicUsize::new(0),
         stopped: AtomicBool::new(false),
         failure: Mutex::new(None),
@@ -142,6 +142,9 @@ struct Transfer<'a> {
     progress: &'a dyn Progress,
     workbenches: Workbenches,
     cut_files: CutFiles,
+    /// The ranges by their numbers, as they are fetched.
+    order: Vec<usize>,
+    /// The place in `order` of the next one.
     next: AtomicUsize,
     stopped: AtomicBool,
     failure: Mutex<Option<UnpackError>>,
@@ -150,10 +153,11 @@ struct Transfer<'a> {
 impl Transfer<'_> {
     fn work(&self) {
         while !self.stopped.load(Ordering::Relaxed) {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(range) = self.plan.ranges.get(number) else {
+            let next = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(&number) = self.order.get(next) else {
                 return;
             };
+            let range = &self.plan.ranges[number];
             if let Err(error) = self.unpack_range(range) {
                 lock(&self.failure).get_or_insert(error);
                 self.stopped.store(true, Ordering::Relaxed);
@@ -162,15 +166,19 @@ impl Transfer<'_> {
     }
 
     fn unpack_range(&self, range: &FetchRange) -> Result<(), UnpackError> {
-        let _memory = self.options.budget.take(memory_for(range));
+        let fetched = fetched_bytes(range)?;
+        let memory = self.options.budget;
+        let (memory, mut buffer) = memory.take_with_buffer(range.largest_raw, fetched);
         // It may have taken long to get the memory.
         if self.stopped.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.options.deadline.check()?;
-        let bytes = self.fetch(range)?;
+        let bytes = self.fetch(range, &mut buffer[..fetched])?;
         self.workbenches
-            .with(|unpacker| self.unpack_frames(range, &bytes, unpacker))
+            .with(|unpacker| self.unpack_frames(range, bytes, unpacker))?;
+        memory.give_back_with(buffer);
+        Ok(())
     }
 
     fn unpack_frames(
@@ -195,21 +203,19 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    fn fetch(&self, range: &FetchRange) -> Result<Cow<'_, [u8]>, UnpackError> {
+    /// The bytes of `range`: in `buffer`, unless they are here already.
+    fn fetch<'b>(
+        &'b self,
+        range: &FetchRange,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], UnpackError> {
         if let Some(bytes) = self.plan.archive.in_head(range.start, range.end) {
-            return Ok(Cow::Borrowed(bytes));
+            return Ok(bytes);
         }
-        let length = range.end - range.start;
-        let failure = |source| UnpackError::Read {
-            offset: range.start,
-            length,
-            source,
-        };
-        let in_memory = usize::try_from(length).map_err(|error| failure(error.into()))?;
         self.source
-            .read_range(range.start, in_memory)
-            .map(Cow::Owned)
-            .map_err(failure)
+            .read_exact_at(buffer, range.start)
+            .map_err(|source| read_failure(range, source))?;
+        Ok(buffer)
     }
 
     fn unpack_frame(
@@ -227,16 +233,35 @@ impl Transfer<'_> {
         if Digest::of_bytes(packed) != frame.entry.digest {
             return Err(damaged("does not match its digest"));
         }
+        let raw_length =
+            usize::try_from(frame.entry.raw).map_err(|_| damaged("does not fit into memory"))?;
         let mut writer = FrameWriter::new(self.plan, &self.cut_files, self.progress, frame);
         unpacker
-            .unpack(packed, u64::from(frame.entry.raw), |piece| {
-                writer.write(piece)
-            })
+            .unpack(packed, raw_length, |piece| writer.write(piece))
             .map_err(|failure| match failure {
                 UnpackFailure::Frame => damaged("does not decompress to its size"),
                 UnpackFailure::Taker(error) => error,
             })
     }
+}
+
+/// The numbers below `count`, such that `parts` that follow each other lie far apart.
+///
+/// A large file lies in ranges that are adjacent, and a file system lets no two threads write to one file: they would
+/// wait for each other.
+fn spread(count: usize, parts: usize) -> impl Iterator<Item = usize> {
+    let part = count.div_ceil(parts);
+    (0..part)
+        .flat_map(move |within| (0..parts).map(move |number| number * part + within))
+        .filter(move |number| *number < count)
+}
+
+/// How many bytes of `range` are still to be fetched.
+fn fetched_bytes(range: &FetchRange) -> Result<usize, UnpackError> {
+    if range.in_head {
+        return Ok(0);
+    }
+    usize::try_from(range.end - range.start).map_err(|error| read_failure(range, error.into()))
 }
 
 /// What fetching and decompressing `range` takes at most, in bytes.
@@ -247,6 +272,14 @@ fn memory_for(range: &FetchRange) -> u64 {
         range.end - range.start
     };
     fetched + range.largest_raw
+}
+
+fn read_failure(range: &FetchRange, source: StreamError) -> UnpackError {
+    UnpackError::Read {
+        offset: range.start,
+        length: range.end - range.start,
+        source,
+    }
 }
 
 fn slice(bytes: &[u8], range: Range<u64>) -> Option<&[u8]> {
@@ -307,5 +340,19 @@ impl Drop for Busy<'_> {
     fn drop(&mut self) {
         lock(&self.0.state).free += 1;
         self.0.returned.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_are_unpacked_at_once_lie_far_apart_and_none_is_left_out() {
+        let order = |count, parts| spread(count, parts).collect::<Vec<_>>();
+        assert_eq!(order(7, 2), [0, 4, 1, 5, 2, 6, 3]);
+        assert_eq!(order(5, 4), [0, 2, 4, 1, 3]);
+        assert_eq!(order(2, 8), [0, 1]);
+        assert_eq!(order(0, 2), [0; 0]);
     }
 }

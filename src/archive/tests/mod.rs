@@ -43,11 +43,12 @@ impl RangedSource for Bytes {
         self.bytes.len() as u64
     }
 
-    fn read_range(&self, offset: u64, length: usize) -> Result<Vec<u8>, StreamError> {
-        self.read.lock().unwrap().push((offset, length));
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), StreamError> {
+        self.read.lock().unwrap().push((offset, bytes.len()));
         let start = usize::try_from(offset)?;
-        let bytes = self.bytes.get(start..start + length);
-        Ok(bytes.ok_or("the range reaches past the end")?.to_vec())
+        let found = self.bytes.get(start..start + bytes.len());
+        bytes.copy_from_slice(found.ok_or("the range reaches past the end")?);
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     store::StoreError,
-    stream::{FIRST_RANGE, RangedSource, StreamError},
+    stream::{FIRST_RANGE, RangedSource, StreamError, check_range},
 };
 
 /// How often a range is asked for that comes to nothing.
@@ -154,27 +154,27 @@ impl Entry {
             };
             let wanted = usize::try_from(total.min(FIRST_RANGE)).map_err(|_| no_parts())?;
             head.total = total;
-            head.bytes = Vec::with_capacity(wanted + 1);
+            head.bytes = vec![0; wanted];
             self.shared
                 .http
-                .read_into(body, url.host(), wanted, &mut head.bytes)?;
+                .read_into(body, url.host(), &mut head.bytes, &mut 0)?;
             Ok(Ok(()))
         };
         persist(&self.shared.http, ATTEMPTS, attempt)??;
         Ok(head)
     }
 
-    /// Appends to `bytes` what is missing of the range from `offset` on that is `length` bytes long.
+    /// Fills `bytes` from `filled` on, and counts that in `filled`: the range begins `offset` bytes into the entry.
     fn rest_of_range(
         &self,
         offset: u64,
-        length: usize,
-        bytes: &mut Vec<u8>,
+        bytes: &mut [u8],
+        filled: &mut usize,
     ) -> Result<(), Failure> {
         let attempt = || -> Result<Result<(), Failure>, ActionsError> {
             let (url, number) = self.address();
-            let first = offset + bytes.len() as u64;
-            let last = offset + length as u64 - 1;
+            let first = offset + *filled as u64;
+            let last = offset + bytes.len() as u64 - 1;
             let response = match self.request(&url, &format!("bytes={first}-{last}"))? {
                 Ok(response) => response,
                 Err(answer) => return refusal(&answer, number).map(Err),
@@ -194,7 +194,7 @@ impl Entry {
                 let host = host.to_owned();
                 return Err(ActionsError::WrongPart { host });
             }
-            self.shared.http.read_into(body, host, length, bytes)?;
+            self.shared.http.read_into(body, host, bytes, filled)?;
             Ok(Ok(()))
         };
         persist(&self.shared.http, ATTEMPTS, attempt)?
@@ -251,24 +251,21 @@ impl RangedSource for Entry {
         self.total
     }
 
-    fn read_range(&self, offset: u64, length: usize) -> Result<Vec<u8>, StreamError> {
-        let end = offset.checked_add(length as u64);
-        if end.is_none_or(|end| end > self.total) {
-            let failure = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-            return Err(failure.into());
-        }
-        if length == 0 {
-            return Ok(Vec::new());
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), StreamError> {
+        check_range(self.total, offset, bytes.len())?;
+        if bytes.is_empty() {
+            return Ok(());
         }
         if offset == 0 {
             let mut head = lock(&self.head);
-            if head.len() == length {
-                return Ok(std::mem::take(&mut *head));
+            if head.len() == bytes.len() {
+                bytes.copy_from_slice(&std::mem::take(&mut *head));
+                return Ok(());
             }
         }
-        let mut bytes = Vec::with_capacity(length + 1);
-        self.with_fresh_addresses(|entry| entry.rest_of_range(offset, length, &mut bytes))?;
-        Ok(bytes)
+        let mut filled = 0;
+        self.with_fresh_addresses(|entry| entry.rest_of_range(offset, bytes, &mut filled))?;
+        Ok(())
     }
 }
 

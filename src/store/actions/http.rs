@@ -19,6 +19,7 @@ use ureq::{
 use super::{
     connect::{CurrentDeadline, connector},
     error::ActionsError,
+    resolve::RememberingResolver,
 };
 use crate::{
     deadline::{Deadline, TimeUp},
@@ -169,28 +170,39 @@ impl Http {
             .map_err(|error| self.failure(&host, purpose, error))
     }
 
-    /// Appends to `bytes` what comes of a body, until they are `wanted` bytes in all. Ends with an error if there is less or
-    /// more of it; what came until then is in `bytes`.
+    /// Fills `bytes` from `filled` on with what comes of a body, and counts that in `filled`. Ends with an error if there is
+    /// less or more of it.
     pub(super) fn read_into(
         &self,
         body: Body,
         host: &str,
-        wanted: usize,
-        bytes: &mut Vec<u8>,
+        bytes: &mut [u8],
+        filled: &mut usize,
     ) -> Result<(), ActionsError> {
-        let missing = wanted.saturating_sub(bytes.len()) as u64;
-        // One more than is wanted, to see the end: a connection is of further use only then.
-        body.into_reader()
-            .take(missing + 1)
-            .read_to_end(bytes)
-            .map_err(|error| self.failure(host, Purpose::Transfer, ureq::Error::from(error)))?;
-        if bytes.len() == wanted {
-            Ok(())
-        } else {
-            bytes.truncate(wanted);
-            Err(ActionsError::WrongPart {
-                host: host.to_owned(),
-            })
+        let mut reader = body.into_reader();
+        loop {
+            // One more than is wanted, to see the end: a connection is of further use only then.
+            let mut beyond = [0];
+            let is_full = *filled == bytes.len();
+            let room = if is_full {
+                &mut beyond
+            } else {
+                &mut bytes[*filled..]
+            };
+            match reader.read(room) {
+                Ok(0) if is_full => return Ok(()),
+                Ok(read) if read > 0 && !is_full => *filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let error = ureq::Error::from(error);
+                    return Err(self.failure(host, Purpose::Transfer, error));
+                }
+                Ok(_) => {
+                    return Err(ActionsError::WrongPart {
+                        host: host.to_owned(),
+                    });
+                }
+            }
         }
     }
 
@@ -229,7 +241,8 @@ impl Http {
             config.proxy(proxies.plain.clone())
         };
         let connector = connector(self.deadline.clone());
-        Agent::with_parts(config.build(), connector, DefaultResolver::default())
+        let resolver = RememberingResolver::new(DefaultResolver::default());
+        Agent::with_parts(config.build(), connector, resolver)
     }
 
     /// What a failed request means. Nothing of the address gets into it but the host.

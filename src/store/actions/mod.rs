@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   service   which service there is: addresses, token, version      v2  three calls, bytes in a blob
-//!   http      requests and their limits ◀── connect                 v1  GitHub Enterprise Server, act, Forgejo, Gitea
+//!   http      requests and their limits ◀── connect, resolve        v1  GitHub Enterprise Server, act, Forgejo, Gitea
 //!   download  an entry in ranges, side by side                       blob  the storage behind version 2
 //!   upload    an entry in parts, while it is being compressed
 //! ```
@@ -20,6 +20,7 @@ mod connect;
 mod download;
 mod error;
 mod http;
+mod resolve;
 mod secret;
 mod service;
 mod upload;

@@ -5,7 +5,7 @@ use std::{fs::File, io, path::Path};
 use super::StoreError;
 use crate::{
     deadline::Deadline,
-    stream::{RangedSource, StreamError},
+    stream::{RangedSource, StreamError, check_range},
 };
 
 /// An entry's file, open. It stays whole when the entry is evicted.
@@ -40,19 +40,12 @@ impl RangedSource for EntryFile {
         self.total
     }
 
-    fn read_range(&self, offset: u64, length: usize) -> Result<Vec<u8>, StreamError> {
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), StreamError> {
         self.deadline.check()?;
-        let failed = |source| StoreError::of_file("read", self.file.path(), source);
-        let end = u64::try_from(length)
-            .ok()
-            .and_then(|length| offset.checked_add(length));
-        // Before any memory is taken: who asks may have read the length from a damaged entry.
-        if end.is_none_or(|end| end > self.total) {
-            return Err(failed(io::ErrorKind::UnexpectedEof.into()).into());
-        }
-        let mut bytes = vec![0; length];
-        read_exact_at(self.file.file(), &mut bytes, offset).map_err(failed)?;
-        Ok(bytes)
+        check_range(self.total, offset, bytes.len())
+            .and_then(|()| read_exact_at(self.file.file(), bytes, offset))
+            .map_err(|source| StoreError::of_file("read", self.file.path(), source))?;
+        Ok(())
     }
 }
 
