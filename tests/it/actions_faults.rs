@@ -160,6 +160,7 @@ fn every_failure_of_a_download_has_words_of_its_own() {
 #[case::stalled_body(Op::Download, Fault::StallBody)]
 #[case::hung_up(Op::Download, Fault::HangUp)]
 #[case::wrong_part(Op::Download, Fault::WrongPart)]
+#[case::long_body(Op::Download, Fault::LongBody)]
 #[case::expired(Op::Download, status(403))]
 #[case::storage_trouble(Op::Download, status(500))]
 fn a_restore_survives_what_happens_once(

@@ -171,7 +171,7 @@ impl Http {
     }
 
     /// Fills `bytes` from `filled` on with what comes of a body, and counts that in `filled`. Ends with an error if there is
-    /// less or more of it.
+    /// less or more of it; of the latter, nothing is counted.
     pub(super) fn read_into(
         &self,
         body: Body,
@@ -198,6 +198,10 @@ impl Http {
                     return Err(self.failure(host, Purpose::Transfer, error));
                 }
                 Ok(_) => {
+                    // What goes on behind its end was something else from its start, perhaps.
+                    if is_full {
+                        *filled = 0;
+                    }
                     return Err(ActionsError::WrongPart {
                         host: host.to_owned(),
                     });

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     StallBody,
     /// Another part than the one that was asked for.
     WrongPart,
+    /// The part that was asked for, and a byte more.
+    LongBody,
     /// The whole file in place of the part.
     Whole(Vec<u8>),
 }
@@ -67,6 +69,12 @@ impl Fault {
                     }
                 }
                 response
+            }
+            Self::LongBody => {
+                let response = answer();
+                let mut content = response.content().to_vec();
+                content.push(0);
+                response.with_body(content)
             }
             Self::Whole(bytes) => Response::new(200).with_body(bytes),
         }

@@ -78,6 +78,10 @@ impl Response {
         self.with_content(Arc::new(body), range)
     }
 
+    pub(super) fn content(&self) -> &[u8] {
+        &self.content[self.range.clone()]
+    }
+
     pub(super) fn ending(mut self, ending: Ending) -> Self {
         self.ending = ending;
         self
@@ -239,7 +243,7 @@ fn write_response(
     method: &str,
     response: &Response,
 ) -> io::Result<bool> {
-    let body = &response.content[response.range.clone()];
+    let body = response.content();
     if response.ending == Ending::NoAnswer {
         return Ok(false);
     }
