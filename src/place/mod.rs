@@ -10,6 +10,7 @@
 //! leftovers for an unfinished compile. Staging of processes that died is removed by the next [`remove_stale`], which also
 //! takes back tools that were put in place and not recorded yet.
 
+mod across;
 mod disk;
 mod locks;
 mod moves;

@@ -6,6 +6,8 @@ use std::{fs::Permissions, io, path::Path, thread, time::Duration};
 
 use fs_err as fs;
 
+use super::across;
+
 /// How often a rename is tried that Windows refuses for the moment, and the first pause between two attempts, which
 /// doubles: five seconds in all.
 const ATTEMPTS: u32 = if cfg!(windows) { 10 } else { 1 };
@@ -13,7 +15,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// How files get from staging into a root.
 pub(super) trait Moves {
-    /// Moves a file, link or directory from `from` to `to`, within one file system.
+    /// Moves a file, link or directory from `from` to `to`.
     ///
     /// Fails with [`io::ErrorKind::AlreadyExists`] if there is anything at `to`, whoever put it there and when.
     fn move_new(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -27,9 +29,16 @@ pub(super) struct FileSystem;
 
 impl Moves for FileSystem {
     fn move_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        match rename_new(from, to) {
-            Some(result) => result,
-            None => link_new(from, to),
+        let moved = rename_new(from, to).unwrap_or_else(|| link_new(from, to));
+        match moved {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                // Whether there is anything at `to` is not looked at before.
+                if fs::symlink_metadata(to).is_ok() {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                across::move_new(from, to)
+            }
+            result => result,
         }
     }
 

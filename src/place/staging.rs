@@ -231,7 +231,7 @@ fn dispose(directory: &Path, lock: Option<fs::File>) -> io::Result<()> {
 }
 
 /// Removes a directory with all that it holds, directories included that were restored without write permission.
-fn remove_tree(path: &Path) -> io::Result<()> {
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             make_writable(path);

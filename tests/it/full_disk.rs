@@ -1,10 +1,12 @@
 //! A full disk costs the cache, not the job.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 
-use crate::support::{Sandbox, Tree, checkout, entries_of_store, fixture, members, staging_under};
+use crate::support::{
+    Sandbox, SmallDisk, Tree, checkout, entries_of_store, fill, fixture, members, staging_under,
+};
 
 const BUILD: [&str; 4] = ["cargo", "build", "--locked", "-v"];
 const BOTH: [&str; 3] = [
@@ -129,48 +131,6 @@ fn an_artefact_that_does_not_fit_leaves_what_was_there_and_the_command_runs() {
     assert_eq!(fs::read_to_string(out.join("app")).unwrap(), "of before");
     assert!(staging_under(&out).is_empty());
     drop(disk);
-}
-
-/// A file system of a few bytes. Unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Mounts `bytes` of memory at `at`; says so and gives up where this is not allowed.
-    fn mount(at: PathBuf, bytes: u64) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
-        let mounted = hotcrate::process::user_command("mount".as_ref())
-            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
-            .arg(&at)
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(Self(at)),
-            refused => {
-                use std::io::Write as _;
-                let mut stderr = std::io::stderr();
-                writeln!(
-                    stderr,
-                    "SKIPPED: a full disk needs the right to mount: {refused:?}"
-                )
-                .unwrap();
-                None
-            }
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = hotcrate::process::user_command("umount".as_ref())
-            .arg(&self.0)
-            .status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
-
-/// Writes `bytes` of nothing.
-fn fill(directory: &Path, bytes: u64) {
-    let zeroes = vec![0; usize::try_from(bytes).unwrap()];
-    fs::write(directory.join("filler"), zeroes).unwrap();
 }
 
 fn bytes_below(directory: &Path) -> u64 {

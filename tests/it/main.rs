@@ -57,6 +57,7 @@ mod interruption;
 mod job_summary;
 mod layouts;
 mod lockfile;
+mod mounts;
 mod odd_projects;
 #[cfg(unix)]
 mod reasons;

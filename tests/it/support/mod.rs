@@ -6,6 +6,7 @@ pub(crate) mod actions_store;
 mod build;
 mod cache_service;
 mod checkout;
+mod disk;
 mod entry;
 pub(crate) mod github;
 pub(crate) mod interop;
@@ -24,6 +25,7 @@ pub(crate) use cache_service::{CacheService, Entries, Fault, Host, Op, Seen, tok
 pub(crate) use checkout::{
     checkout, copy_tree, fixture, git, package, replace_in, unversioned, vendor,
 };
+pub(crate) use disk::{SmallDisk, fill};
 pub(crate) use entry::{entries_of_store, entry_file, libraries, members};
 pub(crate) use published::{HEXYL, JUST, Published};
 pub(crate) use report::{Report, read_report};
