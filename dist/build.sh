@@ -33,7 +33,7 @@ zig_version=0.17.0
 zigbuild_version=0.24.0
 debian_packages=(rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-posix llvm-14)
 # What a binary may weigh, in bytes: it is part of every checkout of the action.
-most_bytes=$((8 << 20))
+most_bytes=8000000
 
 target_directory=${CARGO_TARGET_DIR:-target}
 case $target_directory in
@@ -250,8 +250,9 @@ cross_compile() {
     unset RUSTUP_TOOLCHAIN RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER
     local cargo=$CARGO
     if [ "${build[0]}" = zigbuild ]; then cargo=cargo-zigbuild; fi
-    # Without the part that reads debug information, which a stripped binary has none of.
-    build+=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind)
+    # Without the part that reads debug information, which a stripped binary has none of, and with the smaller of two ways to sort
+    # and to print: half a megabyte less, and nothing was slower.
+    build+=(-Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind,optimize_for_size)
     debian_rust "$cargo" "${build[@]}" --target "$target" "$@"
   )
   case $target in *-apple-darwin) strip_symbols "$target_directory/$target/dist/hotcrate" ;; esac

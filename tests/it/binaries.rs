@@ -8,7 +8,7 @@ use object::{Object as _, ObjectKind, ObjectSection as _, read::File};
 use crate::dist::binaries;
 
 /// What a binary may weigh, in bytes: all of them are part of every checkout of the action.
-const LARGEST: usize = 8 << 20;
+const LARGEST: usize = 8_000_000;
 /// Of the Mach-O format (Apple's `mach-o/loader.h` and `cs_blobs.h`).
 const LC_CODE_SIGNATURE: u32 = 0x1d;
 const SIGNATURE_MAGIC: u32 = 0xfade_0cc0;
