@@ -10,6 +10,7 @@
 
 #[cfg(target_os = "linux")]
 mod action;
+mod action_broken;
 mod action_fail_open;
 mod action_files;
 mod action_step;

@@ -49,8 +49,15 @@ enum Service<'a> {
 impl<'a> Runner<'a> {
     /// The fixture `small`, whose workflow `ci` has `jobs`.
     pub(crate) fn new(sandbox: &'a Sandbox, jobs: &str) -> Self {
+        Self::of(&fixture("small"), sandbox, jobs)
+    }
+
+    /// A repository of what lies in `project`, whose workflow `ci` has `jobs`.
+    pub(crate) fn of(project: &Path, sandbox: &'a Sandbox, jobs: &str) -> Self {
         let source = sandbox.path("source");
-        copy_tree(&fixture("small"), &source);
+        copy_tree(project, &source);
+        // Its own are of no interest.
+        let _none = fs::remove_dir_all(source.join(".github/workflows"));
         fs::create_dir_all(source.join(".github/workflows")).unwrap();
         let workflow =
             format!("name: ci\non: [push, pull_request, workflow_dispatch]\njobs:\n{jobs}");
@@ -124,14 +131,20 @@ impl<'a> Runner<'a> {
 
     /// Keeps what each job leaves as its page: act shows none, and removes it before the job is over.
     pub(crate) fn keeping_pages(self) -> Self {
+        let pages = self.sandbox.path("");
+        self.through(&format!(
+            "\"$real\" \"$@\"\nstatus=$?\ncp \"$GITHUB_STEP_SUMMARY\" '{}'/\"page-$GITHUB_JOB-$2.md\"\nexit $status\n",
+            pages.display()
+        ))
+    }
+
+    /// Puts a shell script in the binary's place, in which `real` holds the path of the binary. Its second argument is `main` at the
+    /// start of a job, and `post` at the end.
+    pub(crate) fn through(self, script: &str) -> Self {
         let binaries = self.action.join("dist/bin").join(TARGET);
         let (binary, real) = (binaries.join("hotcrate"), binaries.join("real"));
         fs::rename(&binary, &real).unwrap();
-        let script = format!(
-            "#!/bin/sh\n'{}' \"$@\"\nstatus=$?\ncp \"$GITHUB_STEP_SUMMARY\" '{}'/\"page-$GITHUB_JOB-$2.md\"\nexit $status\n",
-            real.display(),
-            self.sandbox.path("").display()
-        );
+        let script = format!("#!/bin/sh\nreal='{}'\n{script}", real.display());
         fs::write(&binary, script).unwrap();
         fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
         self

@@ -32,7 +32,7 @@ impl Published {
     }
 
     /// The project's sources, in this repository's target directory: fetched once, then kept.
-    fn source(self) -> PathBuf {
+    pub(crate) fn source(self) -> PathBuf {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("published");
         fs::create_dir_all(&kept).unwrap();
         let source = kept.join(format!("{}-{}", self.name, self.version));

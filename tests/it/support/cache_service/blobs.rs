@@ -27,6 +27,15 @@ impl Blob {
         Some(self.content.as_ref()?)
     }
 
+    /// Changes a byte in the middle.
+    pub(super) fn damage(&mut self) {
+        let content = Arc::make_mut(self.content.get_or_insert_default());
+        let middle = content.len() / 2;
+        if let Some(byte) = content.get_mut(middle) {
+            *byte ^= 0xff;
+        }
+    }
+
     pub(super) fn write_at(&mut self, offset: usize, bytes: &[u8]) {
         let content = Arc::make_mut(self.content.get_or_insert_default());
         let end = offset + bytes.len();

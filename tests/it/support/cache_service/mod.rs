@@ -182,6 +182,11 @@ impl CacheService {
         });
     }
 
+    /// No further request fails.
+    pub(crate) fn mend(&self) {
+        self.state.lock().injections.clear();
+    }
+
     /// Signed URLs that are handed out from now on are good for so many requests.
     pub(crate) fn let_urls_expire_after(&self, uses: u32) {
         self.state.lock().uses_of_a_url = Some(uses);
@@ -195,6 +200,13 @@ impl CacheService {
     /// Removes the bytes of all entries, as if they had been evicted since they were found.
     pub(crate) fn lose_bytes(&self) {
         self.state.lock().blobs.clear();
+    }
+
+    /// Changes a byte in the middle of every entry.
+    pub(crate) fn damage_bytes(&self) {
+        for blob in self.state.lock().blobs.values_mut() {
+            blob.damage();
+        }
     }
 
     /// Every connection is cut, and no other comes about.
