@@ -40,6 +40,9 @@ pub struct RunState {
     pub questions: BTreeMap<TierName, Question>,
     /// What was restored.
     pub restored: BTreeMap<TierName, RestoredEntry>,
+    /// Keys of entries that are damaged and stay: a save takes others.
+    #[serde(default)]
+    pub spoilt: BTreeSet<String>,
     /// The tools that were there before the job.
     pub tools_before: Option<ToolsBefore>,
     /// Whether access times move in every root, by its name.
@@ -126,6 +129,7 @@ impl RunState {
             started_at: now,
             questions: BTreeMap::new(),
             restored: BTreeMap::new(),
+            spoilt: BTreeSet::new(),
             tools_before: None,
             access_times_move: BTreeMap::new(),
             baseline: Baseline::default(),

@@ -1,6 +1,10 @@
 //! The way of one tier from the store into its directories.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Instant,
+};
 
 use anyhow::{Context as _, bail};
 
@@ -35,12 +39,14 @@ pub(super) struct Restored {
     pub entry: Option<RestoredEntry>,
 }
 
-/// Restores one tier. An error means that nothing was put in place, or whole pieces only.
+/// Restores one tier. An error means that nothing was put in place, or whole pieces only. The keys of damaged entries that stay
+/// are added to `spoilt`.
 pub(super) fn restore_tier(
     session: &Session<'_>,
     work: &dyn TierWork,
     question: &Question,
     deadline: Deadline,
+    spoilt: &mut BTreeSet<String>,
 ) -> anyhow::Result<Restored> {
     let started = Instant::now();
     let (key, restore_keys) = (question.key(), question.restore_keys());
@@ -61,7 +67,13 @@ pub(super) fn restore_tier(
         .look_up_or_nearest(&key, &restore_keys, &nearest, deadline);
     match looked_up {
         Ok(Lookup::Found(found)) => {
-            answer(session, work, question, &found, deadline, &mut restored)?;
+            let answered = answer(session, work, question, &found, deadline, &mut restored);
+            if let Err(error) = answered {
+                if error.chain().any(archive::is_damage) {
+                    give_up(session, found, spoilt);
+                }
+                return Err(error);
+            }
         }
         Ok(Lookup::Nothing { nearest }) => {
             restored.report.reason = explain_miss(session, question, nearest, deadline);
@@ -76,7 +88,19 @@ pub(super) fn restore_tier(
     Ok(restored)
 }
 
-/// Brings the entry that was found, and gives it up if it is damaged: its key would stay taken for a sound one.
+/// Gives up a damaged entry: its key would stay taken for a sound one.
+fn give_up(session: &Session<'_>, damaged: Found, spoilt: &mut BTreeSet<String>) {
+    let kept = match session.store.discard(&damaged) {
+        Ok(true) => return,
+        Ok(false) => "the store removes none".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let detail = format!("the damaged entry {} stays: {kept}", damaged.key);
+    session.console.detail(&detail);
+    spoilt.insert(damaged.key);
+}
+
+/// Brings the entry that was found.
 fn answer(
     session: &Session<'_>,
     work: &dyn TierWork,
@@ -102,12 +126,6 @@ fn answer(
             if let Some(miss) = error.chain().find_map(as_miss) {
                 restored.report.reason = miss;
                 return Ok(());
-            }
-            if error.chain().any(archive::is_damage)
-                && let Err(kept) = session.store.discard(found)
-            {
-                let detail = format!("the damaged entry {} stays: {kept}", found.key);
-                session.console.detail(&detail);
             }
             return Err(error);
         }

@@ -59,7 +59,8 @@ pub(super) fn save_tier(
     for note in &collected.notes {
         session.console.note(&format!("{}: {note}", work.tier()));
     }
-    let key = question.full_key(collected.set.as_ref());
+    let spoilt = state.map(|state| state.spoilt.clone()).unwrap_or_default();
+    let key = question.full_key(collected.set.as_ref(), &spoilt);
     let restored = state.and_then(|state| state.restored.get(&work.tier()));
     let novelty = match restored {
         Some(entry) if entry.key == key => Novelty::Unchanged,

@@ -221,7 +221,7 @@ impl<'run> Session<'run> {
     ) -> RestoreReport {
         let tier = work.tier();
         let restored = fail_open::attempt(&format!("{tier} not restored"), || {
-            restore::restore_tier(self, work, &question, deadline)
+            restore::restore_tier(self, work, &question, deadline, &mut state.spoilt)
         });
         let report = match restored {
             Ok(restored) => {

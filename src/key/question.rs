@@ -1,8 +1,10 @@
 //! Questions: what one tier asks a store for.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::KeyPart;
+use super::{Digest, KeyPart};
 use crate::tier::TierName;
 
 /// The first piece of every key: changes when old entries must not be read any more.
@@ -41,11 +43,19 @@ impl Question {
             .collect()
     }
 
-    /// The full key under which an entry is stored; `last` is its last part where the question is open-ended.
-    pub fn full_key(&self, last: Option<&KeyPart>) -> String {
-        match last {
-            Some(last) => format!("{}{}", self.prefix(self.parts.len()), last.digest().short()),
-            None => self.key(),
+    /// The full key under which an entry is stored; `last` is its last part where the question is open-ended. Then it is
+    /// none of those that are `spoilt`: whoever asks finds the newest entry, whatever its last part is.
+    pub fn full_key(&self, last: Option<&KeyPart>, spoilt: &BTreeSet<String>) -> String {
+        let Some(last) = last else {
+            return self.key();
+        };
+        let mut digest = last.digest();
+        loop {
+            let key = format!("{}{}", self.prefix(self.parts.len()), digest.short());
+            if !spoilt.contains(&key) {
+                return key;
+            }
+            digest = Digest::of_bytes(digest.as_raw());
         }
     }
 

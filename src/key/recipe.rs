@@ -273,6 +273,8 @@ pub fn interface_part(interface: Digest) -> KeyPart {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::{prelude::*, sample::subsequence};
 
     use super::*;
@@ -459,12 +461,26 @@ mod tests {
     }
 
     #[test]
+    fn a_spoilt_key_is_not_taken_again_and_another_one_answers_the_same_question() {
+        for question in questions(&facts()) {
+            let last = part_names(question.tier).last().expect("a key has parts");
+            let set = KeyPart::new(*last, [Fact::new("entry", "1")]);
+            let set = question.open_ended.then_some(&set);
+            let first = question.full_key(set, &BTreeSet::new());
+            let second = question.full_key(set, &BTreeSet::from([first.clone()]));
+            assert_eq!(second == first, !question.open_ended);
+            assert!(second.starts_with(&question.key()) && ParsedKey::parse(&second).is_some());
+        }
+    }
+
+    #[test]
     fn every_key_is_read_back_into_the_parts_that_it_was_made_of() {
         for question in questions(&facts()) {
             let last = part_names(question.tier).last().expect("a key has parts");
             let set = KeyPart::new(*last, [Fact::new("entry", "1")]);
             let set = question.open_ended.then_some(&set);
-            let parsed = ParsedKey::parse(&question.full_key(set)).expect("it is a key");
+            let parsed =
+                ParsedKey::parse(&question.full_key(set, &BTreeSet::new())).expect("it is a key");
             let parts: Vec<_> = question
                 .parts
                 .iter()

@@ -78,9 +78,9 @@ pub trait Store: Send + Sync {
     /// Opens an entry for reading. The deadline holds for all reading from what comes back.
     fn open(&self, found: &Found, deadline: Deadline) -> Result<Box<dyn RangedSource>, StoreError>;
 
-    /// Gives up an entry that turned out to be damaged, so that its key is free for a sound one. One of another scope than
-    /// this run writes to stays, and so does any in a store that can't remove.
-    fn discard(&self, found: &Found) -> Result<(), StoreError>;
+    /// Gives up an entry that turned out to be damaged, and returns whether its key is free for a sound one. One of another
+    /// scope than this run writes to stays and is in nobody's way; one in a store that can't remove has its key for good.
+    fn discard(&self, found: &Found) -> Result<bool, StoreError>;
 
     /// Begins to store an entry under `key`, in the scope that this run writes to: once there is something to write. A
     /// store that reserves keys may put that off further; writing or finishing then fails with [`StoreError::Taken`].

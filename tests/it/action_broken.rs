@@ -87,14 +87,19 @@ kill -9 $$
     }
 
     #[track_caller]
-    fn assert_warm(&self) {
-        let run = self.job();
+    fn assert_dependencies_are_warm(run: &Run) {
         assert_eq!(run.told("check", "DEPS"), "exact", "{}", run.log);
         assert!(
             run.build("check").compiled_dependencies().is_empty(),
             "{}",
             run.log
         );
+    }
+
+    #[track_caller]
+    fn assert_warm(&self) {
+        let run = self.job();
+        Self::assert_dependencies_are_warm(&run);
         assert_eq!(run.annotations("warning"), [""; 0], "{}", run.log);
         self.assert_tidy();
     }
@@ -160,9 +165,15 @@ fn a_published_project_survives_whatever_happens_to_its_cache() {
     service.mend();
     tour.assert_warm();
 
-    // Two entries, of the registry and of the dependencies.
+    // The service keeps damaged entries as they are. Those of the registry and the dependencies are stored anew under other
+    // keys; that of the workspace is asked for by a key that is whole, which the next commit changes.
     service.damage_bytes();
     Tour::assert_cold(&tour.job(), "the archive is damaged", 2);
+    let next = tour.job();
+    Tour::assert_dependencies_are_warm(&next);
+    let warnings = next.annotations("warning");
+    assert_eq!(warnings.len(), 1, "{}", next.log);
+    assert!(warnings[0].starts_with("workspace not restored"));
     tour.assert_tidy();
     drop(disk);
 }

@@ -205,9 +205,9 @@ impl Store for ActionsStore {
         Ok(Box::new(entry))
     }
 
-    fn discard(&self, _found: &Found) -> Result<(), StoreError> {
+    fn discard(&self, _found: &Found) -> Result<bool, StoreError> {
         // The service deletes nothing for a job's token. What is not used goes after a week.
-        Ok(())
+        Ok(false)
     }
 
     fn begin(&self, key: &str, deadline: Deadline) -> Result<Reservation, StoreError> {

@@ -170,14 +170,14 @@ impl Store for DirStore {
         Ok(Box::new(file))
     }
 
-    fn discard(&self, found: &Found) -> Result<(), StoreError> {
+    fn discard(&self, found: &Found) -> Result<bool, StoreError> {
         check_key(&found.key)?;
         let own = self.options.scopes.own();
         if found.scope == own.as_str() {
             let path = layout::entry_in(&self.scope_directory(own.as_str()), &found.key);
             self.remove_file(&path)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn begin(&self, key: &str, deadline: Deadline) -> Result<Reservation, StoreError> {
