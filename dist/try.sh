@@ -6,8 +6,8 @@
 #   x86_64 Windows  under Wine
 #   macOS           not at all: `cargo test --test it binaries::` reads the files
 #
-# All but the last two is done by dist/smoke.sh. Needs root, Debian's archive, and its packages debootstrap, qemu-user-static and
-# wine64; what is missing is said and left out. Leaves nothing behind. Exits with 1 if any binary fails.
+# All but the last two is done by dist/smoke.sh. Needs root, Debian's archive, and its packages debootstrap, qemu-user-static,
+# wine64 and mingw's gcc; what is missing is said and left out. Leaves nothing behind. Exits with 1 if any binary fails.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -72,7 +72,7 @@ through() {
 # Wine 8 has no bcryptprimitives.dll, of which Rust's standard library uses one function: another one does the same.
 under_wine() {
   local compiler
-  compiler=$(command -v x86_64-w64-mingw32-gcc || echo "$PWD/target/dist-tools/debian/usr/bin/x86_64-w64-mingw32-gcc")
+  compiler=$(command -v x86_64-w64-mingw32-gcc)
   mkdir -p "$place/windows"
   cp "$1" "$place/windows/"
   cat >"$place/windows/stub.c" <<'C'
@@ -110,5 +110,7 @@ fi
 arm=$dist/bin/aarch64-unknown-linux-musl/hotcrate
 if have qemu-aarch64-static 'arm64 Linux'; then try 'arm64 Linux, under qemu' "$arm" through qemu-aarch64-static arm.sh "$arm"; fi
 windows=$dist/bin/x86_64-pc-windows-gnu/hotcrate.exe
-if have wine 'x86_64 Windows'; then try 'x86_64 Windows, under Wine' "$windows" under_wine "$windows"; fi
+# Where dist/build.sh has been run, it is there.
+PATH=$PATH:$PWD/target/dist-tools/debian/usr/bin
+if have wine 'x86_64 Windows' && have x86_64-w64-mingw32-gcc 'x86_64 Windows'; then try 'x86_64 Windows, under Wine' "$windows" under_wine "$windows"; fi
 exit "$failed"
