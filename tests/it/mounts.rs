@@ -9,13 +9,14 @@ const BUILD: [&str; 4] = ["cargo", "build", "--locked", "-v"];
 /// More than the project takes.
 const DISK_BYTES: u64 = 128 << 20;
 
-#[test]
-fn a_target_directory_that_is_a_volume_is_restored_and_saved() {
+#[rstest]
+#[case::whole("target")]
+#[case::one_profile("target/debug")]
+fn a_target_directory_that_is_a_volume_is_restored_and_saved(#[case] part: &str) {
     let sandbox = Sandbox::new();
     for (name, compiled) in [("first", 4), ("second", 0)] {
         let clone = checkout(&sandbox, &fixture("small"), name);
-        let target = clone.join("target");
-        let Some(disk) = SmallDisk::mount(target.clone(), DISK_BYTES) else {
+        let Some(disk) = SmallDisk::mount(clone.join(part), DISK_BYTES) else {
             return;
         };
         let run = sandbox.hotcrate(&clone).run(&BUILD).success();
