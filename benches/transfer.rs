@@ -4,8 +4,9 @@
 //! Both sides move the same directory through the same service on this machine, as processes of their own and in turns;
 //! medians are compared. Ours is the program itself, as a step of a workflow has it: `--binary` names the one that is shipped
 //! (`dist/bin/<target>/hotcrate`), and without it this build's is taken. The directory is one of its tier `extra`, so both pack
-//! it as it is, from and into workspaces that are nobody else's: the projects among them are the smallest of the tests. The service is the fake of the tests, in this process. npm's `@actions/cache` is taken from
-//! `<target>/tools/interop`, where `tests/run` installs it. Without `--tree`, the tree of the benchmark `archive` is used.
+//! it as it is. Each run has a workspace of its own, with the smallest project of the tests. The service is the fake of the tests,
+//! in this process. npm's `@actions/cache` is taken from `<target>/tools/interop`, where `tests/run` installs it. Without `--tree`,
+//! the tree of the benchmark `archive` is used.
 //!
 //! The last row is a whole job of which nothing is stored: both halves of the action's step, as the runner starts them.
 

@@ -10,6 +10,7 @@
 
 #[cfg(target_os = "linux")]
 mod action;
+#[cfg(target_os = "linux")]
 mod action_broken;
 mod action_fail_open;
 mod action_files;
@@ -58,6 +59,7 @@ mod interruption;
 mod job_summary;
 mod layouts;
 mod lockfile;
+#[cfg(unix)]
 mod mounts;
 mod odd_projects;
 #[cfg(unix)]

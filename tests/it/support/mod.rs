@@ -6,6 +6,7 @@ pub(crate) mod actions_store;
 mod build;
 mod cache_service;
 mod checkout;
+#[cfg(unix)]
 mod disk;
 mod entry;
 pub(crate) mod github;
@@ -25,6 +26,7 @@ pub(crate) use cache_service::{CacheService, Entries, Fault, Host, Op, Seen, tok
 pub(crate) use checkout::{
     checkout, copy_tree, fixture, git, package, replace_in, unversioned, vendor,
 };
+#[cfg(unix)]
 pub(crate) use disk::{SmallDisk, fill};
 pub(crate) use entry::{entries_of_store, entry_file, libraries, members};
 pub(crate) use published::{HEXYL, JUST, Published};

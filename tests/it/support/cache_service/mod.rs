@@ -183,6 +183,7 @@ impl CacheService {
     }
 
     /// No further request fails.
+    #[cfg(target_os = "linux")]
     pub(crate) fn mend(&self) {
         self.state.lock().injections.clear();
     }
@@ -203,6 +204,7 @@ impl CacheService {
     }
 
     /// Changes a byte in the middle of every entry.
+    #[cfg(target_os = "linux")]
     pub(crate) fn damage_bytes(&self) {
         for blob in self.state.lock().blobs.values_mut() {
             blob.damage();
